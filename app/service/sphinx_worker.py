@@ -1,0 +1,86 @@
+"""The process that decodes speech with PocketSphinx: a pipe in, a pipe out, nothing else.
+
+It exists because the decoder holds Python's interpreter lock for seconds at a time. A request on stdin is a
+four-byte little-endian length and that many bytes of 16-bit mono samples at 16 kHz; an answer on stdout is a
+length and a JSON list of ``[word, start_seconds, end_seconds]``. The end of stdin ends the process, so it
+never outlives its parent, however the parent ended. Single-threaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import sys
+from typing import BinaryIO
+
+from pocketsphinx import Config, Decoder, get_model_path
+
+LENGTH = struct.Struct("<I")
+_FRAMES_PER_SECOND = 100
+
+
+def main() -> int:
+    """Serve requests until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end we see on stdin
+    _yield_to_others()
+    # By number, since a windowed program on Windows has no sys.stdin; and whatever a library prints must not
+    # get into our answers.
+    requests = open(0, "rb", closefd=False)  # noqa: SIM115
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(requests, answers, open_decoder())
+    return 0
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, decoder: Decoder) -> None:
+    """Answer requests one by one until they end."""
+    while samples := _read_request(requests):
+        answer = json.dumps(decode(decoder, samples)).encode()
+        answers.write(LENGTH.pack(len(answer)) + answer)
+        answers.flush()
+
+
+def open_decoder() -> Decoder:
+    """Load the acoustic model, the dictionaries and the language model (most of a second)."""
+    config = Config(
+        hmm=get_model_path("en-us/en-us"),
+        dict=get_model_path("en-us/cmudict-en-us.dict"),
+        lm=get_model_path("en-us/en-us.lm.bin"),
+        loglevel="FATAL",
+    )
+    return Decoder(config)
+
+
+def decode(decoder: Decoder, samples: bytes) -> list[tuple[str, float, float]]:
+    """What the decoder heard, fillers and all, as word, start and end in seconds."""
+    decoder.start_utt()
+    decoder.process_raw(samples, full_utt=True)
+    decoder.end_utt()
+    return [
+        (s.word, s.start_frame / _FRAMES_PER_SECOND, (s.end_frame + 1) / _FRAMES_PER_SECOND)
+        for s in decoder.seg() or ()
+    ]
+
+
+def _read_request(requests: BinaryIO) -> bytes:
+    """The next request's samples; empty when there will be none."""
+    head = requests.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        return b""
+    length: int = LENGTH.unpack(head)[0]
+    body = requests.read(length)
+    return body if len(body) == length else b""
+
+
+def _yield_to_others() -> None:
+    """Recording and the window come first."""
+    if hasattr(os, "nice"):
+        with contextlib.suppress(OSError):
+            os.nice(5)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
