@@ -1,0 +1,312 @@
+"""Intents, facts, requests and commands: all that goes into the session machine and comes out of it.
+
+An *intent* is somebody's wish, a *fact* is what happened, a *command* is what the engine is to do. Facts are in
+the past tense, commands are imperative. All are frozen values, so that they can be journalled and replayed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType, TypeAlias
+
+from app.core.problems import Problem
+from app.core.scribe import SessionResult
+
+SessionId = NewType("SessionId", str)
+"""Our own name for a session; also the ``session_id`` that we propose to the service."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What the doctor typed about the patient. All of it optional; our own copy is the truth."""
+
+    label: str = ""
+    id: str = ""
+    age: str = ""
+    sex: str = ""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What is chosen before Record."""
+
+    patient: Patient = Patient()
+    mode: str = "consultation"
+    """``consultation`` or ``dictation``."""
+    templates: tuple[str, ...] = ("soap", "medications")
+    languages: tuple[str, ...] = ("en",)
+    output_language: str = "en"
+    model: str = ""
+
+
+# Intents ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Start:
+    """Record this visit. ``at`` is wall-clock time, seconds since 1970 UTC, as everywhere."""
+
+    visit: Visit
+    service_id: str
+    """Where it is sent to; fixed for the session's life."""
+    media_type: str
+    max_chunk_seconds: float
+    at: float
+    max_templates: int = 2
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Capture nothing until Resume."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on recording."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The visit is over: send the rest, end the session, wait for the notes."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Discard:
+    """Throw the recording away. Never the default of anything."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class TryNow:
+    """Do not wait for the next try."""
+
+
+@dataclass(frozen=True)
+class CheckAgain:
+    """Look once more whether the service has changed its mind."""
+
+
+@dataclass(frozen=True)
+class SendAgain:
+    """Send the kept audio as a new session."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class MakeNote:
+    """Make another note from the same session."""
+
+    template_id: str
+
+
+Intent: TypeAlias = Start | Pause | Resume | Stop | Discard | TryNow | CheckAgain | SendAgain | MakeNote
+
+
+# Requests to the service ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CreateSession:
+    """POST sessions."""
+
+    session_id: str
+    visit: Visit
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UploadChunk:
+    """POST one chunk."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class ReadStatus:
+    """GET the session. With ``may_wait`` the service may hold the answer until something changes."""
+
+    may_wait: bool = False
+
+
+@dataclass(frozen=True)
+class EndSession:
+    """POST end."""
+
+    audio_files_sent: int
+
+
+@dataclass(frozen=True)
+class ProcessTemplate:
+    """POST process/template."""
+
+    template_id: str
+
+
+Request: TypeAlias = CreateSession | UploadChunk | ReadStatus | EndSession | ProcessTemplate
+
+
+# Facts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CaptureStarted:
+    """The first sample of a take has arrived from this microphone."""
+
+    take: int
+    microphone: str
+    at: float
+
+
+@dataclass(frozen=True)
+class CaptureLost:
+    """The microphone failed or could not be opened; everything before it is sealed and on disk."""
+
+    take: int
+    problem: Problem
+    at: float
+
+
+@dataclass(frozen=True)
+class CaptureEnded:
+    """A take is over as asked, its last sample sealed and on disk."""
+
+    take: int
+    at: float
+
+
+@dataclass(frozen=True)
+class ChunkSealed:
+    """A chunk is on disk, whole. Samples are 16 kHz mono, counted from the session's first."""
+
+    index: int
+    first_sample: int
+    sample_count: int
+    byte_count: int
+
+
+@dataclass(frozen=True)
+class SessionCreated:
+    """The service has the session. ``session_id`` is the service's, which may differ from ours."""
+
+    session_id: str
+    upload_url: str = ""
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True)
+class ChunkUploaded:
+    """The service has acknowledged a chunk."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class StatusRead:
+    """The service told how the session stands."""
+
+    result: SessionResult
+
+
+@dataclass(frozen=True)
+class SessionEnded:
+    """The service has ended the session and started processing."""
+
+    audio_files_received: int | None = None
+
+
+@dataclass(frozen=True)
+class NoteAccepted:
+    """The service is making another note."""
+
+    template_id: str
+    document_id: str = ""
+
+
+@dataclass(frozen=True)
+class RequestFailed:
+    """A request did not succeed. ``retry_after_seconds`` is the service's wish, unclamped."""
+
+    request: Request
+    problem: Problem
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class TimerFired:
+    """A timer set by the machine has run out."""
+
+    name: str
+
+
+Fact: TypeAlias = (
+    CaptureStarted
+    | CaptureLost
+    | CaptureEnded
+    | ChunkSealed
+    | SessionCreated
+    | ChunkUploaded
+    | StatusRead
+    | SessionEnded
+    | NoteAccepted
+    | RequestFailed
+    | TimerFired
+)
+Event: TypeAlias = Intent | Fact
+
+
+# Commands -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StartCapture:
+    """Open the microphone; number chunks from ``first_chunk``, samples from ``first_sample``."""
+
+    take: int
+    first_chunk: int
+    first_sample: int
+    media_type: str
+    max_chunk_seconds: float
+
+
+@dataclass(frozen=True)
+class EndCapture:
+    """Close the microphone, seal what it gave."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Put a request to the service."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class SetTimer:
+    """Wake the machine in ``seconds``; with ``is_spread``, at a random moment up to that (full jitter)."""
+
+    name: str
+    seconds: float
+    is_spread: bool = False
+
+
+@dataclass(frozen=True)
+class CancelTimer:
+    """Forget a timer."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class EraseAudio:
+    """The recording was thrown away: remove it from the disk."""
+
+
+Command: TypeAlias = StartCapture | EndCapture | Send | SetTimer | CancelTimer | EraseAudio
