@@ -16,6 +16,10 @@ SessionId = NewType("SessionId", str)
 """Our own name for a session; also the ``session_id`` that we propose to the service."""
 
 
+MICROPHONE = "microphone"
+FILE = "file"
+
+
 @dataclass(frozen=True)
 class Patient:
     """What the doctor typed about the patient. All of it optional; our own copy is the truth."""
@@ -53,6 +57,8 @@ class Start:
     max_chunk_seconds: float
     at: float
     max_templates: int = 2
+    source: str = MICROPHONE
+    """``microphone``, or ``file`` for audio that ends by itself (the sample, an imported recording)."""
 
 
 @dataclass(frozen=True)
@@ -176,9 +182,16 @@ class CaptureLost:
 
 @dataclass(frozen=True)
 class CaptureEnded:
-    """A take is over as asked, its last sample sealed and on disk."""
+    """A take is over, as asked or because a file has come to its end; its last sample is sealed and on disk."""
 
     take: int
+    at: float
+
+
+@dataclass(frozen=True)
+class CaptureInterrupted:
+    """The app or the computer stopped during a take. ``at`` is when the last sample reached the disk."""
+
     at: float
 
 
@@ -250,6 +263,7 @@ Fact: TypeAlias = (
     CaptureStarted
     | CaptureLost
     | CaptureEnded
+    | CaptureInterrupted
     | ChunkSealed
     | SessionCreated
     | ChunkUploaded
