@@ -1,0 +1,32 @@
+"""What holds for every test: no screen is needed, and no thread outlives the test that started it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+_SECONDS_TO_END = 5.0
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + _SECONDS_TO_END
+    for thread in _started_since(before):
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if left := _started_since(before):
+        pytest.fail(f"left running: {', '.join(sorted(thread.name for thread in left))}", pytrace=False)
+
+
+def _started_since(before: set[threading.Thread]) -> set[threading.Thread]:
+    """The threads that Python started; one that a library in C only passed through is not ours to end."""
+    return {
+        thread for thread in set(threading.enumerate()) - before if not isinstance(thread, threading._DummyThread)
+    }
