@@ -1,0 +1,170 @@
+"""The sending side of a session: what the service has, and which request is next.
+
+Order, and never ending early, fall out of one function, :meth:`Delivery.due`: create, else the lowest unsent
+chunks, else compare counts, else end.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.core.events import (
+    CreateSession,
+    EndSession,
+    ReadStatus,
+    Request,
+    SessionCreated,
+    UploadChunk,
+    Visit,
+)
+from app.core.problems import Problem, ProblemKind
+from app.core.scribe import ServiceStatus, SessionResult
+
+UPLOADS_AT_ONCE = 2
+_SEND_AGAIN_ROUNDS = 2
+_NEW_SESSIONS_BY_ITSELF = 3
+_TRAILING_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
+
+
+class Delivery:
+    """What the service session of the moment has been given and has acknowledged."""
+
+    def __init__(self, session_id: str, visit: Visit, max_templates: int) -> None:
+        self._session_id = session_id
+        self._visit = visit
+        self._max_templates = max_templates
+        self._generation = 0
+        self._last_id = ""
+        self.in_flight: set[Request] = set()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.created: SessionCreated | None = None
+        self.uploaded: set[int] = set()
+        self.refused: dict[int, Problem] = {}
+        self.missing: tuple[int, ...] = ()
+        """Chunks that the service says it lacks, after all tries."""
+        self.is_ended = False
+        self._must_look = False
+        self._is_compared = False
+        self._is_end_asked = False
+        self._asked_about: frozenset[int] = frozenset()
+        self._rounds_left = _SEND_AGAIN_ROUNDS
+
+    def start_over(self) -> None:
+        """The audio goes out again, to a new service session under a new id."""
+        self._generation += 1
+        self.in_flight.clear()
+        self._start_over()
+
+    @property
+    def can_start_over_by_itself(self) -> bool:
+        """A service that loses one session after the other is not asked for ever."""
+        return self._generation < _NEW_SESSIONS_BY_ITSELF
+
+    @property
+    def proposed_id(self) -> str:
+        """The id that we propose: ours, and ours with a number when it is sent anew."""
+        return self._session_id + (f"{self._generation:02d}" if self._generation else "")
+
+    def unsent(self, chunk_count: int) -> list[int]:
+        """Numbers of sealed chunks that were not answered yet, lowest first."""
+        return [i for i in range(chunk_count) if i not in self.uploaded and i not in self.refused]
+
+    def is_delivered(self, chunk_count: int) -> bool:
+        """Each chunk has been answered, one way or the other."""
+        return self.created is not None and not self.unsent(chunk_count)
+
+    def due(self, chunk_count: int, *, is_complete: bool) -> list[Request]:
+        """The next requests up to the accepted end, those in flight included.
+
+        ``is_complete`` says that no more chunks will come.
+        """
+        if self.created is None:
+            templates = self._visit.templates[: self._max_templates]
+            return [CreateSession(self.proposed_id, self._visit, templates)]
+        if self._must_look:
+            return [ReadStatus()]
+        unsent = self.unsent(chunk_count)
+        if unsent:
+            return [UploadChunk(i) for i in unsent[:UPLOADS_AT_ONCE]]
+        if not is_complete or self.is_ended or chunk_count == 0:
+            return []
+        return [EndSession(chunk_count)] if self._is_compared else [ReadStatus()]
+
+    def on_sent(self, request: Request) -> None:
+        """A request is on its way."""
+        self.in_flight.add(request)
+        if isinstance(request, ReadStatus):
+            self._asked_about = frozenset(self.uploaded)
+        elif isinstance(request, EndSession):
+            self._is_end_asked = True
+
+    def on_created(self, event: SessionCreated) -> None:
+        """The service has the session; go on with the id in its answer.
+
+        Another id than last time means another session there, which has nothing yet.
+        """
+        if self._last_id and event.session_id != self._last_id:
+            self._start_over()
+        self.created, self._last_id = event, event.session_id
+
+    def on_uploaded(self, index: int) -> None:
+        """A chunk was acknowledged."""
+        self.uploaded.add(index)
+        self._is_compared = False
+
+    def on_ended(self) -> None:
+        """The end was accepted."""
+        self.is_ended = True
+
+    def on_status(self, result: SessionResult, chunk_count: int) -> bool:
+        """Compare what the service has with what was sent; False when it has ended without all of it."""
+        was_looking, self._must_look = self._must_look, False
+        if was_looking:
+            self.uploaded |= listed_chunks(result) & set(range(chunk_count))
+        is_open = result.status in (ServiceStatus.OPEN, ServiceStatus.PROCESSING)
+        if self.unsent(chunk_count):
+            return is_open
+        if result.status.is_final or (self._is_end_asked and result.status is ServiceStatus.PROCESSING):
+            self.is_ended = self._is_end_asked or not is_open
+        elif self._asked_about == self.uploaded:
+            self._compare(result)
+        return True
+
+    def _compare(self, result: SessionResult) -> None:
+        self.missing = missing_chunks(result, self.uploaded)
+        if self.missing and self._rounds_left:
+            self._rounds_left -= 1
+            self.uploaded -= set(self.missing)
+        else:
+            self._is_compared = True
+
+    def on_failed(self, request: Request, problem: Problem) -> bool:
+        """Whether the trouble is this one request's alone and is dealt with; the others go on."""
+        match request, problem.kind:
+            case UploadChunk(index), ProblemKind.CHUNK_REFUSED:
+                self.refused[index] = problem
+                return True
+            case UploadChunk(), ProblemKind.SESSION_ENDED:
+                self._must_look = True
+                return True
+            case EndSession(), _:
+                self._must_look = True
+        return False
+
+
+def listed_chunks(result: SessionResult) -> set[int]:
+    """Numbers of the chunks that a status answer lists.
+
+    Names are read by their trailing number alone, since ``audio_0.ogg`` may come back as ``0.ogg`` or as
+    ``s3://…/0.ogg`` (protocol page 1, End).
+    """
+    return {int(m[1]) for name in result.audio_files if (m := _TRAILING_NUMBER.search(name))}
+
+
+def missing_chunks(result: SessionResult, sent: set[int]) -> tuple[int, ...]:
+    """Numbers of sent chunks that a status answer lacks. A service that lists no names is believed."""
+    if not result.audio_files and result.audio_files_received != 0:
+        return ()
+    return tuple(sorted(sent - listed_chunks(result)))

@@ -1,0 +1,102 @@
+"""The captured side of a session: its takes, its chunks, and the gaps between takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.events import (
+    CaptureEnded,
+    CaptureInterrupted,
+    CaptureLost,
+    CaptureStarted,
+    ChunkSealed,
+    StartCapture,
+)
+from app.core.views import Gap
+
+SAMPLE_RATE_HZ = 16_000
+"""Everything behind the resampler is 16 kHz mono."""
+
+
+class Recording:
+    """Counts what has been sealed, and remembers every stretch of the visit that has no audio.
+
+    A take is one opening of the microphone. A visit has one take more than it has gaps.
+    """
+
+    def __init__(self) -> None:
+        self.chunks: list[ChunkSealed] = []
+        self.microphone = ""
+        self.is_open = False
+        """A take was asked for and is not over yet."""
+        self.is_capturing = False
+        """Samples of the open take are arriving."""
+        self._take = -1
+        self._gaps: list[Gap] = []
+        self._gap_began_at: float | None = None
+
+    @property
+    def sample_count(self) -> int:
+        """Samples sealed so far."""
+        return sum(c.sample_count for c in self.chunks)
+
+    @property
+    def seconds(self) -> float:
+        """Audio sealed so far."""
+        return self.sample_count / SAMPLE_RATE_HZ
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """All gaps in order; the last one may still last."""
+        return tuple(self._gaps)
+
+    @property
+    def has_open_gap(self) -> bool:
+        """A gap has begun and no sample has come since."""
+        return self._gap_began_at is not None
+
+    def begin_take(self, media_type: str, max_chunk_seconds: float) -> StartCapture:
+        """Open the next take where the last one ended."""
+        self._take += 1
+        self.is_open = True
+        return StartCapture(self._take, len(self.chunks), self.sample_count, media_type, max_chunk_seconds)
+
+    def is_current(self, event: CaptureStarted | CaptureLost | CaptureEnded) -> bool:
+        """Whether a fact is about the open take; late facts of an older one change nothing."""
+        return self.is_open and event.take == self._take
+
+    def mark_gap(self, reason: str, at: float) -> None:
+        """A gap begins. One that lasts already keeps its start and its reason."""
+        if self._gap_began_at is None:
+            self._gap_began_at = at
+            self._gaps.append(Gap(self.seconds, None, reason))
+
+    def on_started(self, event: CaptureStarted) -> None:
+        """The first sample of a take: a gap that was open is over."""
+        self.is_capturing = True
+        self.microphone = event.microphone
+        if self._gap_began_at is not None:
+            self._gaps[-1] = replace(self._gaps[-1], seconds=max(0.0, event.at - self._gap_began_at))
+            self._gap_began_at = None
+
+    def on_over(self, event: CaptureLost | CaptureEnded | CaptureInterrupted) -> None:
+        """The open take is over. Only now is it known at which sample an open gap stands."""
+        self.is_open = False
+        self.is_capturing = False
+        if isinstance(event, CaptureLost):
+            self.mark_gap("microphone", event.at)
+        elif isinstance(event, CaptureInterrupted):
+            self.mark_gap("interrupted", event.at)
+        if self._gap_began_at is not None:
+            self._gaps[-1] = replace(self._gaps[-1], position_seconds=self.seconds)
+
+    def on_sealed(self, chunk: ChunkSealed) -> None:
+        """A chunk is on disk. Each is told of once, in order; a repeat (replay after a crash) changes nothing."""
+        if chunk.index == len(self.chunks):
+            self.chunks.append(chunk)
+
+    def span_seconds(self, index: int) -> tuple[float, float]:
+        """Where a chunk lies in the recording."""
+        chunk = self.chunks[index]
+        first = chunk.first_sample / SAMPLE_RATE_HZ
+        return first, first + chunk.sample_count / SAMPLE_RATE_HZ
