@@ -178,6 +178,14 @@ class Practise:
 
 
 @dataclass(frozen=True)
+class SendFiles:
+    """Make a session of these audio files, one after the other, as fast as they can be read."""
+
+    visit: Visit
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ForSession:
     """An intent for one session."""
 
@@ -204,4 +212,4 @@ class WatchLevel:
     is_on: bool
 
 
-Wish: TypeAlias = RecordVisit | Practise | ForSession | ChangeSettings | ListMicrophones | WatchLevel
+Wish: TypeAlias = RecordVisit | Practise | SendFiles | ForSession | ChangeSettings | ListMicrophones | WatchLevel
