@@ -1,0 +1,407 @@
+"""Medications with dose, route, frequency and duration, out of what was said.
+
+A drug is listed when something is said about taking it; one that somebody is allergic to, does not take, or that
+another person takes is not. A name that was only nearly heard is listed with what was heard. Pure; any thread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from app.service.notes.reading import Token, render, utterances_of
+from app.service.notes.statements import Sentence
+from app.service.notes.vocabulary import Match, Vocabulary
+
+FIELDS = ("name", "dosage", "route", "frequency", "duration", "instructions", "action", "heard_as", "check")
+
+_UNLISTED = "not in the list of drug names; written as heard"
+_TWO_WAYS = "the figures can be read in two ways"
+_KINDS = ("frequencies", "durations", "instructions", "routes")
+_FIELD_OF = {"frequencies": "frequency", "durations": "duration", "instructions": "instructions", "routes": "route"}
+_STOPS = frozenset(
+    [
+        "if",
+        "come",
+        "see",
+        "return",
+        "review",
+        "because",
+        "but",
+        "drink",
+        "rest",
+        "follow",
+        "he",
+        "she",
+        "i",
+        "we",
+        "call",
+        "your",
+    ]
+)
+_FAR = 7
+_REACTION_NEAR = 6
+_SHORT_NAME, _LONG_NAME = 6, 9
+_DAILY_PATTERN = re.compile(r"\d-\d-\d")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that was said of a drug, and where."""
+
+    text: str
+    utterances: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Medication:
+    """A drug with what was said of it, by field."""
+
+    parts: dict[str, Part]
+
+    def __getitem__(self, name: str) -> str:
+        return self.parts[name].text if name in self.parts else ""
+
+    def data(self) -> dict[str, str]:
+        """Its form in the note: only what was said."""
+        return {name: self.parts[name].text for name in FIELDS if name in self.parts}
+
+
+@dataclass(frozen=True)
+class _Mention:
+    start: int
+    end: int
+    name: str
+    heard_as: str = ""
+    check: str = ""
+
+
+@dataclass
+class _Details:
+    """What is said of one mention, collected from left to right."""
+
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+    check: str = ""
+
+    def add(self, name: str, part: Part, *, replaces: bool) -> None:
+        if replaces:
+            self.parts[name] = []
+        self.parts.setdefault(name, []).append(part)
+
+
+def medications(heard: Sequence[Sentence], words: Vocabulary) -> list[Medication]:
+    """All medications in the order they were said; what is said later of the same one is added to it."""
+    found: list[Medication] = []
+    for tokens in _passages(heard, words):
+        for medication in _in_passage(tokens, words):
+            _merge(found, medication)
+    return found
+
+
+def _passages(heard: Sequence[Sentence], words: Vocabulary) -> Iterator[tuple[Token, ...]]:
+    """Sentences that can speak of taking a drug, each with the ``take it twice a day`` that follows."""
+    passage: tuple[Token, ...] = ()
+    for sentence in heard:
+        if sentence.is_question and not sentence.agrees:
+            continue
+        if passage and _continues(sentence.tokens, words):
+            passage += sentence.tokens
+            continue
+        if passage:
+            yield passage
+        passage = sentence.tokens
+    if passage:
+        yield passage
+
+
+def _continues(tokens: tuple[Token, ...], words: Vocabulary) -> bool:
+    if words.drugs.first(tokens):
+        return False
+    at = 1 if tokens[0].key in {"and", "so", "then"} else 0
+    if tokens[at : at + 1] and tokens[at].key in {"take", "use", "give", "have", "apply", "that's", "it's"}:
+        at += 1
+        if tokens[at : at + 1] and tokens[at].key in {"it", "them", "this", "these", "one"}:
+            at += 1
+    return at > 1 or _detail_at(tokens, at, words) is not None
+
+
+def _in_passage(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[Medication]:
+    mentions = list(_mentions(tokens, words))
+    for index, mention in enumerate(mentions):
+        previous_end = mentions[index - 1].end if index else 0
+        next_start = mentions[index + 1].start if index + 1 < len(mentions) else len(tokens)
+        before = _dose_before(tokens, previous_end, mention.start, words)
+        following = _dose_before(tokens, mention.end, next_start, words) if next_start < len(tokens) else None
+        details = _details(tokens, mention.end, following.start if following else next_start, words)
+        if before:
+            details.add("dosage", _dosage(tokens, before, words), replaces=False)
+        if next_start < len(tokens) and _is_withdrawn(tokens[mention.end : next_start], words):
+            continue
+        action = _action(tokens, mention, next_start, words)
+        if action is not None and (action.text or details.parts):
+            yield _medication(tokens, mention, details, action)
+
+
+def _medication(tokens: Sequence[Token], mention: _Mention, details: _Details, action: Part) -> Medication:
+    place = utterances_of(tokens[mention.start : mention.end])
+    parts = {"name": Part(mention.name, place)}
+    for name, said in details.parts.items():
+        where = tuple(dict.fromkeys(u for part in said for u in part.utterances))
+        parts[name] = Part(", ".join(dict.fromkeys(part.text for part in said)), where)
+    if action.text and action.text != "taking":
+        parts["action"] = action
+    for name, text in (("heard_as", mention.heard_as), ("check", mention.check or details.check)):
+        if text:
+            parts[name] = Part(text, place)
+    return Medication(parts)
+
+
+# Names
+
+
+def _mentions(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[_Mention]:
+    at = 0
+    while at < len(tokens):
+        mention = _mention_at(tokens, at, words)
+        if mention and not (
+            mention.end < len(tokens) and tokens[mention.end].key in words.words("not_a_drug_before")
+        ):
+            yield mention
+        at = mention.end if mention else at + 1
+
+
+def _mention_at(tokens: tuple[Token, ...], at: int, words: Vocabulary) -> _Mention | None:
+    match = words.drugs.at(tokens, at)
+    if match:
+        return _Mention(at, match.end, render(tokens[at : match.end]).rstrip(",").lower())
+    for length in (2, 1):
+        said = tokens[at : at + length]
+        if (
+            len(said) == length
+            and _is_dose(tokens, at + length, words)
+            and all(token.key.isalpha() for token in said)
+        ):
+            name = _nearly("".join(token.key for token in said), words)
+            if name:
+                return _Mention(at, at + length, name, heard_as=render(said))
+    return _unlisted(tokens, at, words)
+
+
+def _is_dose(tokens: Sequence[Token], at: int, words: Vocabulary) -> bool:
+    match = words.dosages.at(tokens, at)
+    return match is not None and tokens[at].number is not None
+
+
+def _nearly(said: str, words: Vocabulary) -> str:
+    """The one drug name that is a slip away from what was heard."""
+    if len(said) < _SHORT_NAME or said in words.words("generic"):
+        return ""
+    limit = 2 if len(said) >= _LONG_NAME else 1
+    near = [(_distance(said, name), name) for name in words.drug_names if abs(len(name) - len(said)) <= limit]
+    near = sorted(pair for pair in near if pair[0] <= limit)
+    is_clear = len(near) == 1 or (len(near) > 1 and near[0][0] < near[1][0])
+    return near[0][1] if is_clear and len(near[0][1]) >= _SHORT_NAME else ""
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters must be changed, put in or left out."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        previous, row[0] = row[0], i
+        for j, wanted in enumerate(other, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (letter != wanted))
+    return row[-1]
+
+
+def _unlisted(tokens: Sequence[Token], at: int, words: Vocabulary) -> _Mention | None:
+    """A word that stands where a drug stands: after ``take`` or ``start``, right before so many mg."""
+    word = tokens[at].key
+    dose = words.dose_units.at(tokens, at + 2) if at + 1 < len(tokens) and tokens[at + 1].number is not None else None
+    is_word = word.isalpha() and len(word) >= _SHORT_NAME - 1 and not word.endswith("ly")
+    if (
+        not dose
+        or dose.value not in {"mg", "mcg"}
+        or not is_word
+        or word in words.words("generic") | words.quantities
+    ):
+        return None
+    leads = words.phrases("actions").first(tokens, 0, at) or words.phrases("taking").first(tokens, 0, at)
+    is_cue = words.phrases("taking").at(tokens, at) or words.phrases("actions").at(tokens, at)
+    return _Mention(at, at + 1, word, check=_UNLISTED) if leads and not is_cue else None
+
+
+# What is said of a drug
+
+
+def _detail_at(tokens: Sequence[Token], at: int, words: Vocabulary) -> tuple[str, Match] | None:
+    """The longest phrase here, with the field it is for."""
+    found = [(_FIELD_OF[kind], words.phrases(kind).at(tokens, at)) for kind in _KINDS]
+    found.append(("dosage", words.dosages.at(tokens, at)))
+    matches = [(name, match) for name, match in found if match]
+    if not matches and at < len(tokens) and _DAILY_PATTERN.fullmatch(tokens[at].text):
+        return "frequency", Match(at, at + 1, "")
+    return max(matches, key=lambda pair: pair[1].end, default=None)
+
+
+def _details(tokens: Sequence[Token], start: int, end: int, words: Vocabulary) -> _Details:
+    details, at, last, replaces = _Details(), start, start, False
+    window = tokens[:end]
+    while at < end and at - last <= _FAR:
+        cue = words.phrases("corrections").at(window, at)
+        found = None if cue else _usable(window, at, last, words) or _bare_dose(window, at, start, replaces, words)
+        if found:
+            name, match = found
+            _note(details, name, window, match, words, replaces=replaces)
+            at = last = match.end
+            replaces = False
+        elif cue:
+            at, last, replaces = cue.end, cue.end, True
+        elif tokens[at].key in _STOPS:
+            break
+        else:
+            at += 1
+    return details
+
+
+def _usable(tokens: Sequence[Token], at: int, last: int, words: Vocabulary) -> tuple[str, Match] | None:
+    """A phrase, unless it speaks of something else: ``come back in 3 days``, ``3 days ago``."""
+    found = _detail_at(tokens, at, words)
+    if found is None:
+        return None
+    name, match = found
+    after = tokens[match.end].key if match.end < len(tokens) else ""
+    if name == "duration" and (after == "ago" or (tokens[at].number is not None and at != last)):
+        return None
+    return found
+
+
+def _bare_dose(
+    tokens: Sequence[Token], at: int, start: int, is_correction: bool, words: Vocabulary
+) -> tuple[str, Match] | None:
+    """``amoxicillin five hundred``: a figure without a unit right after the name, or after ``to``."""
+    if tokens[at].number is None or _DAILY_PATTERN.fullmatch(tokens[at].text):
+        return None
+    is_placed = at == start or is_correction or tokens[at - 1].key in {"to", "of"}
+    after = tokens[at + 1].key if at + 1 < len(tokens) else ""
+    return ("dosage", Match(at, at + 1, "")) if is_placed and after not in words.words("not_after_number") else None
+
+
+def _note(
+    details: _Details, name: str, tokens: Sequence[Token], match: Match, words: Vocabulary, *, replaces: bool
+) -> None:
+    said = tokens[match.start : match.end]
+    if name != "dosage":
+        details.add(name, Part(render(said), utterances_of(said)), replaces=replaces)
+        return
+    split = next((i for i, token in enumerate(said) if token.key == "to"), None)
+    if split is not None and match.start and tokens[match.start - 1].key == "from":
+        earlier = tokens[match.start - 1 : match.start + split]
+        details.add("instructions", Part(render(earlier), utterances_of(earlier)), replaces=False)
+        match = replace(match, start=match.start + split + 1)
+    part = _dosage(tokens, match, words)
+    before = tokens[match.start - 1] if match.start else None
+    if before and before.number is not None and before.was_word and not before.mark:
+        part, details.check = replace(part, text=f"{before.text} {part.text}"), _TWO_WAYS
+    if any(token.parts for token in said):
+        details.check = _TWO_WAYS
+    details.add("dosage", part, replaces=replaces)
+
+
+def _dosage(tokens: Sequence[Token], match: Match, words: Vocabulary) -> Part:
+    """``500 milligrams`` as 500 mg; what is counted stays as said."""
+    said = tokens[match.start : match.end]
+    for at in range(match.start, match.end):
+        unit = words.dose_units.at(tokens[: match.end], at)
+        if unit and unit.end == match.end:
+            separator = "" if unit.value == "%" else " "
+            return Part(render(tokens[match.start : at]) + separator + unit.value, utterances_of(said))
+    return Part(render(said), utterances_of(said))
+
+
+def _dose_before(tokens: Sequence[Token], start: int, name: int, words: Vocabulary) -> Match | None:
+    """``500 mg of amoxicillin``; after another drug's name the dose is that one's unless ``of`` ties it to this."""
+    between = {"of", "the", "oral"}
+    for at in range(max(start, name - 6), name):
+        match = words.dosages.at(tokens, at)
+        if match is None or match.end > name:
+            continue
+        link = [token.key for token in tokens[match.end : name]]
+        if all(key in between for key in link) and (start == 0 or "of" in link or tokens[at - 1].key == "and"):
+            return match
+    return None
+
+
+def _is_withdrawn(between: Sequence[Token], words: Vocabulary) -> bool:
+    """``amoxicillin, no sorry, azithromycin``."""
+    cues = list(words.phrases("corrections").find(between))
+    return bool(cues) and cues[-1].end == len(between)
+
+
+# What to do with it
+
+
+def _action(tokens: Sequence[Token], mention: _Mention, end: int, words: Vocabulary) -> Part | None:
+    """What is to be done with the drug, with an empty text when nothing is said of that; None when not taken."""
+    cues = list(_cues(tokens[: mention.start], words))
+    kind, match = cues[-1] if cues else ("", None)
+    is_family = words.words("family") & {token.key for token in tokens[: mention.start]}
+    if kind == "not_taken" or _is_reaction(tokens, mention, end, words) or (is_family and kind != "actions"):
+        return None
+    if (
+        kind == "taking"
+        and len(cues) > 1
+        and match
+        and cues[-2][0] == "actions"
+        and match.start - cues[-2][1].end <= 1
+    ):
+        kind, match = cues[-2]
+    if kind == "actions" and match:
+        return Part(match.value, utterances_of(tokens[match.start : match.end]))
+    late = words.phrases("actions").first(tokens, mention.end, min(end, mention.end + _REACTION_NEAR))
+    if late and tokens[late.start - 1].key in {"be", "is", "was", "been"}:
+        return Part(late.value, utterances_of(tokens[late.start : late.end]))
+    return Part("taking" if kind == "taking" else "", ())
+
+
+def _cues(tokens: Sequence[Token], words: Vocabulary) -> Iterator[tuple[str, Match]]:
+    """Cues about taking, from left to right, the longest at each place."""
+    at = 0
+    while at < len(tokens):
+        found = [(kind, words.phrases(kind).at(tokens, at)) for kind in ("actions", "not_taken", "taking")]
+        matches = [(kind, match) for kind, match in found if match]
+        if matches:
+            kind, match = max(matches, key=lambda pair: pair[1].end)
+            speaks_of_self = at > 0 and tokens[at - 1].key in {"i", "he", "she", "they", "patient", "to"}
+            yield ("not_taken" if match.value == "avoid" and speaks_of_self else kind), match
+            at = match.end
+        else:
+            at += 1
+
+
+def _is_reaction(tokens: Sequence[Token], mention: _Mention, end: int, words: Vocabulary) -> bool:
+    """``penicillin gives me a rash``."""
+    return words.phrases("reactions").first(tokens, mention.end, min(end, mention.end + _REACTION_NEAR)) is not None
+
+
+# The same drug said again
+
+
+def _merge(found: list[Medication], new: Medication) -> None:
+    for index, old in enumerate(found):
+        if old["name"] == new["name"] and _agree(old, new):
+            parts = dict(old.parts)
+            for name, part in new.parts.items():
+                known = parts.get(name)
+                places = (known.utterances if known else ()) + part.utterances
+                parts[name] = Part(part.text, tuple(dict.fromkeys(places)))
+            found[index] = Medication(parts)
+            return
+    found.append(new)
+
+
+def _agree(old: Medication, new: Medication) -> bool:
+    """Nothing said later contradicts what was said before; a changed dose is an entry of its own."""
+    same = all(not old[name] or not new[name] or old[name] == new[name] for name in FIELDS)
+    changes = new["action"] in {"increase", "decrease", "start"} and old["action"] != new["action"]
+    return same and not (changes and old["dosage"] and new["dosage"] and old["dosage"] != new["dosage"])
