@@ -1,0 +1,401 @@
+"""From a service's JSON, in whatever dialect, to our nouns.
+
+Tolerant by rule: every field may be absent, null or of another type; what cannot be read is left out, what was
+said is never lost (``SessionResult.raw``). Only an answer that is no session at all is refused. Pure; may be used
+on any thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from app.core.events import NoteAccepted, SessionCreated, SessionEnded
+from app.core.problems import ProblemKind
+from app.core.scribe import (
+    Discovery,
+    ProcessingError,
+    ServiceModel,
+    ServiceStatus,
+    SessionResult,
+    Source,
+    TemplateInfo,
+    TemplateResult,
+    TemplateStatus,
+    Utterance,
+)
+from app.protocol.answer import RequestRefused, parse_json, refused
+
+_STATUS_WORDS = {
+    "created": ServiceStatus.OPEN,
+    "open": ServiceStatus.OPEN,
+    "initialized": ServiceStatus.OPEN,
+    "recording": ServiceStatus.OPEN,
+    "uploading": ServiceStatus.OPEN,
+    "active": ServiceStatus.OPEN,
+    "processing": ServiceStatus.PROCESSING,
+    "in_progress": ServiceStatus.PROCESSING,
+    "pending": ServiceStatus.PROCESSING,
+    "queued": ServiceStatus.PROCESSING,
+    "ended": ServiceStatus.PROCESSING,
+    "completed": ServiceStatus.COMPLETED,
+    "complete": ServiceStatus.COMPLETED,
+    "success": ServiceStatus.COMPLETED,
+    "partial": ServiceStatus.PARTIAL,
+    "partial_success": ServiceStatus.PARTIAL,
+    "failed": ServiceStatus.FAILED,
+    "failure": ServiceStatus.FAILED,
+    "error": ServiceStatus.FAILED,
+    "expired": ServiceStatus.EXPIRED,
+}
+_TEMPLATE_WORDS = {
+    "success": TemplateStatus.SUCCESS,
+    "completed": TemplateStatus.SUCCESS,
+    "complete": TemplateStatus.SUCCESS,
+    "partial_success": TemplateStatus.PARTIAL,
+    "partial": TemplateStatus.PARTIAL,
+    "failed": TemplateStatus.FAILED,
+    "failure": TemplateStatus.FAILED,
+    "error": TemplateStatus.FAILED,
+    "processing": TemplateStatus.PROCESSING,
+    "in_progress": TemplateStatus.PROCESSING,
+    "pending": TemplateStatus.PROCESSING,
+    "queued": TemplateStatus.PROCESSING,
+}
+_SESSION_MARKS = frozenset({"session_id", "status", "transcript", "templates", "txn_id"})
+_ENTRY_MARKS = frozenset({"status", "data", "error", "errors", "document_id", "presigned_url"})
+_SESSION_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_.~-]{1,200}")
+_YEAR_2000, _YEAR_2200 = 946_684_800.0, 7_258_118_400.0
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+
+
+# The answers ----------------------------------------------------------------------------------------------------
+
+
+def read_discovery(body: Any, cache_control: str = "") -> Discovery:
+    """The capability document.
+
+    Raises:
+        RequestRefused: it is not one.
+    """
+    document = _object(body)
+    if not document.keys() & {"protocol", "protocol_version", "capabilities", "endpoints", "models", "service"}:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "no capability document")
+    capabilities = _dict(document.get("capabilities"))
+    languages = _dict(document.get("languages"))
+    chunk_seconds = number(capabilities.get("max_chunk_duration_seconds"))
+    max_age = _MAX_AGE.search(cache_control)
+    return Discovery(
+        service_name=text(_dict(document.get("service")).get("name")),
+        audio_formats=_texts(capabilities.get("audio_formats")),
+        max_chunk_seconds=chunk_seconds if chunk_seconds and chunk_seconds > 0 else Discovery.max_chunk_seconds,
+        upload_methods=_texts(capabilities.get("upload_methods")) or Discovery.upload_methods,
+        models=tuple(_models(document.get("models"))),
+        languages=_texts(languages.get("supported")),
+        has_language_detection=languages.get("auto_detection") is True,
+        templates_url=text(_dict(document.get("endpoints")).get("templates_url")),
+        long_poll_seconds=min(max(number(capabilities.get("long_poll_seconds")) or 0.0, 0.0), 60.0),
+        max_age_seconds=float(max_age.group(1)) if max_age else 0.0,
+    )
+
+
+def _models(value: Any) -> Iterator[ServiceModel]:
+    for entry in _dicts(value):
+        if model_id := text(entry.get("id")):
+            limit = number(entry.get("max_session_duration_seconds"))
+            yield ServiceModel(
+                id=model_id,
+                name=text(entry.get("display_name")),
+                languages=_texts(entry.get("languages")),
+                max_session_seconds=limit if limit and limit > 0 else None,
+            )
+
+
+def read_created(body: Any, asked_id: str) -> SessionCreated:
+    """The answer to Create. The id in the answer counts; without one, ours.
+
+    Raises:
+        RequestRefused: no object, or an id that cannot be part of an address.
+    """
+    answer = _object(body)
+    session_id = text(answer.get("session_id")) or text(answer.get("txn_id")) or asked_id
+    if not is_session_id(session_id):
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the service's session id cannot be used")
+    return SessionCreated(
+        session_id=session_id,
+        # An object here is presigned storage, which has its own way of uploading.
+        upload_url=text(answer.get("upload_url")),
+        expires_at=moment(answer.get("expires_at")),
+    )
+
+
+def is_session_id(value: str) -> bool:
+    """It can stand in an address as it is."""
+    return _SESSION_ID.fullmatch(value) is not None
+
+
+def read_session(body: Any, http_status: int, asked_id: str) -> SessionResult:
+    """The answer to Get Session: 202, 200, 206 or 410.
+
+    Raises:
+        RequestRefused: no session, or another one.
+    """
+    answer = _object(body)
+    # 410 may say as little as it likes: that the session is gone is all we need.
+    if http_status != HTTPStatus.GONE and not answer.keys() & _SESSION_MARKS:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not about a session")
+    if (answered_id := text(answer.get("session_id"))) and answered_id != asked_id:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is about another session")
+    return SessionResult(
+        status=_status(http_status, answer.get("status")),
+        session_id=asked_id,
+        transcript=_transcript(answer.get("transcript")),
+        utterances=tuple(_utterances(answer.get("utterances"))),
+        transcript_by=text(answer.get("transcript_by")),
+        templates=tuple(read_template_results(answer.get("templates"))),
+        audio_files_received=count(answer.get("audio_files_received")),
+        audio_files=_texts(answer.get("audio_files")),
+        processing_errors=tuple(_processing_errors(answer.get("processing_errors"))),
+        message=text(answer.get("message")) or _error_text(answer.get("error")),
+        raw=answer,
+    )
+
+
+def _status(http_status: int, word: Any) -> ServiceStatus:
+    """HTTP's word first, then the body's: On-prem says 200 and ``failed``."""
+    said = _STATUS_WORDS.get(_word(word))
+    if http_status == HTTPStatus.GONE:
+        return ServiceStatus.EXPIRED
+    if http_status == HTTPStatus.PARTIAL_CONTENT:
+        return ServiceStatus.PARTIAL
+    if http_status == HTTPStatus.ACCEPTED:
+        is_believed = said in (ServiceStatus.OPEN, ServiceStatus.FAILED, ServiceStatus.EXPIRED)
+        return said if said and is_believed else ServiceStatus.PROCESSING
+    return said or ServiceStatus.COMPLETED
+
+
+def _utterances(value: Any) -> Iterator[Utterance]:
+    for entry in _dicts(value):
+        if words := text(entry.get("text")):
+            yield Utterance(words, number(entry.get("start_seconds")), number(entry.get("end_seconds")))
+
+
+def _transcript(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "\n".join(line for line in map(_transcript, value) if line)
+    words, speaker = text(_dict(value).get("text")), text(_dict(value).get("speaker"))
+    return f"{speaker}: {words}" if speaker and words else words
+
+
+def _processing_errors(value: Any) -> Iterator[ProcessingError]:
+    for entry in value if isinstance(value, list) else [value]:
+        if isinstance(entry, str) and entry:
+            yield ProcessingError(type="", message=entry)
+        elif isinstance(entry, dict) and entry:
+            missing = tuple(n for item in _list(entry.get("missing")) if (n := count(item)) is not None)
+            message = text(entry.get("message")) or _error_text(entry.get("error"))
+            yield ProcessingError(text(entry.get("type")), message, text(entry.get("file")), missing)
+
+
+def read_ended(body: Any, asked_id: str) -> SessionEnded:
+    """The answer to End.
+
+    Raises:
+        RequestRefused: it is about another session.
+    """
+    answer = _dict(body)
+    if (answered_id := text(answer.get("session_id"))) and answered_id != asked_id:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is about another session")
+    return SessionEnded(count(answer.get("audio_files_received")))
+
+
+def read_note(body: Any, template_id: str) -> NoteAccepted:
+    """The answer to Process Template."""
+    return NoteAccepted(template_id, text(_dict(body).get("document_id")))
+
+
+# Templates ------------------------------------------------------------------------------------------------------
+
+
+def read_template_list(body: Any) -> tuple[TemplateInfo, ...]:
+    """The list of templates, in either shape.
+
+    Raises:
+        RequestRefused: it is no list.
+    """
+    entries = body if isinstance(body, list) else _first_list(_dict(body), "templates", "items", "data")
+    if entries is None:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "no list of templates")
+    return tuple(
+        TemplateInfo(
+            template_id,
+            text(entry.get("name")) or text(entry.get("title")) or template_id,
+            text(entry.get("description")) or text(entry.get("desc")),
+        )
+        for entry in _dicts(entries)
+        if (template_id := text(entry.get("id")) or text(entry.get("template_id")))
+    )
+
+
+def _first_list(answer: dict[str, Any], *keys: str) -> list[Any] | None:
+    return next((answer[key] for key in keys if isinstance(answer.get(key), list)), None)
+
+
+def read_template_results(value: Any) -> Iterator[TemplateResult]:
+    """``templates`` of a session: an object by id, a list of one-key objects, a list of entries, or absent."""
+    if isinstance(value, dict):
+        for template_id, entry in value.items():
+            yield _template_result(template_id, entry)
+    for item in _dicts(value):
+        if template_id := text(item.get("template_id")) or text(item.get("id")):
+            yield _template_result(template_id, item)
+        else:
+            yield from read_template_results(item)
+
+
+def _template_result(template_id: str, entry: Any) -> TemplateResult:
+    if not isinstance(entry, dict) or not entry.keys() & _ENTRY_MARKS:
+        entry = {"data": entry}
+    data = _data(entry)
+    error = _error_text(entry.get("error")) or _error_text(entry.get("errors"))
+    return TemplateResult(
+        id=template_id,
+        status=_TEMPLATE_WORDS.get(_word(entry.get("status"))) or _guessed_status(data, error),
+        name=text(entry.get("name")) or text(entry.get("title")),
+        data=data,
+        error=error,
+        warnings=tuple(w for item in _list(entry.get("warnings")) if (w := _error_text(item))),
+        document_id=text(entry.get("document_id")),
+        made_by=text(entry.get("made_by")),
+        sources=tuple(_sources(entry.get("sources"))),
+    )
+
+
+def _guessed_status(data: Any, error: str) -> TemplateStatus:
+    if data is not None:
+        return TemplateStatus.SUCCESS
+    return TemplateStatus.FAILED if error else TemplateStatus.PROCESSING
+
+
+def _data(entry: dict[str, Any]) -> Any:
+    """The entry's data; base64 is decoded only where a field says that it is base64."""
+    data = entry.get("data")
+    says = [entry.get(key) for key in ("encoding", "data_encoding", "content_encoding", "type", "data_type")]
+    if not isinstance(data, str) or not any(isinstance(word, str) and "base64" in word.lower() for word in says):
+        return data
+    try:
+        decoded = base64.b64decode("".join(data.split()), validate=True)
+        return _json_or_text(decoded.decode("utf-8"))
+    except (binascii.Error, ValueError):
+        return data
+
+
+def _json_or_text(decoded: str) -> Any:
+    if not decoded.lstrip().startswith(("{", "[")):
+        return decoded
+    try:
+        return parse_json(decoded.encode())
+    except RequestRefused:
+        return decoded
+
+
+def _sources(value: Any) -> Iterator[Source]:
+    for entry in _dicts(value):
+        utterance = count(entry.get("utterance"))
+        if utterance is not None and isinstance(entry.get("at"), str):
+            start, end = number(entry.get("start_seconds")), number(entry.get("end_seconds"))
+            yield Source(entry["at"], text(entry.get("statement")), utterance, start, end)
+
+
+def _error_text(value: Any) -> str:
+    """An error as text, object or list of either."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "; ".join(part for part in map(_error_text, value) if part)
+    if not isinstance(value, dict):
+        return ""
+    parts = (_error_text(value.get(key)) for key in ("display_message", "message", "msg", "code"))
+    return next((part for part in parts if part), "")
+
+
+# Values ---------------------------------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """A text, or a number as text; anything else is none."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also when written as text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        result = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return result if math.isfinite(result) else None
+
+
+def count(value: Any) -> int | None:
+    """A whole number that is not negative."""
+    result = number(value)
+    return int(result) if result is not None and result >= 0 and result == int(result) else None
+
+
+def moment(value: Any) -> float | None:
+    """Seconds since 1970 from ISO time (with or without zone: UTC), epoch seconds or milliseconds.
+
+    None for what is no time or lies outside this and the next century.
+    """
+    seconds = number(value)
+    if seconds is None and isinstance(value, str):
+        seconds = _iso_seconds(value)
+    if seconds is not None and seconds > _YEAR_2200:
+        seconds /= 1000
+    return seconds if seconds is not None and _YEAR_2000 <= seconds <= _YEAR_2200 else None
+
+
+def _iso_seconds(value: str) -> float | None:
+    try:
+        parsed = datetime.fromisoformat(value.strip())
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _word(value: Any) -> str:
+    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else ""
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not a JSON object")
+    return body
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    return (item for item in _list(value) if isinstance(item, dict))
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in _list(value) if isinstance(item, str) and item)
