@@ -103,7 +103,7 @@ def bench(arguments: Sequence[str]) -> int:
 def package(_arguments: Sequence[str]) -> int:
     """Build the stand-alone program."""
     python = set_up("package")
-    return call(python, "packaging/build.py")
+    return call(python, "packaging/bundle.py")
 
 
 def lock(arguments: Sequence[str]) -> int:
