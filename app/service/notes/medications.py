@@ -42,6 +42,7 @@ _STOPS = frozenset(
 )
 _FAR = 7
 _REACTION_NEAR = 6
+_NEGATION_NEAR = 4
 _SHORT_NAME, _LONG_NAME = 6, 9
 _DAILY_PATTERN = re.compile(r"\d-\d-\d")
 
@@ -175,17 +176,21 @@ def _mention_at(tokens: tuple[Token, ...], at: int, words: Vocabulary) -> _Menti
     match = words.drugs.at(tokens, at)
     if match:
         return _Mention(at, match.end, render(tokens[at : match.end]).rstrip(",").lower())
-    for length in (2, 1):
+    return _nearly_heard(tokens, at, words) or _unlisted(tokens, at, words)
+
+
+def _nearly_heard(tokens: tuple[Token, ...], at: int, words: Vocabulary) -> _Mention | None:
+    """One word, or two that the recogniser made of one, right before a dose."""
+    for length in (1, 2):
         said = tokens[at : at + length]
-        if (
-            len(said) == length
-            and _is_dose(tokens, at + length, words)
-            and all(token.key.isalpha() for token in said)
-        ):
-            name = _nearly("".join(token.key for token in said), words)
-            if name:
-                return _Mention(at, at + length, name, heard_as=render(said))
-    return _unlisted(tokens, at, words)
+        is_before_dose = len(said) == length and _is_dose(tokens, at + length, words)
+        if not is_before_dose or not all(token.key.isalpha() for token in said):
+            continue
+        is_name_itself = length > 1 and (words.drugs.at(said, 1) or _nearly(said[1].key, words))
+        name = "" if is_name_itself else _nearly("".join(token.key for token in said), words)
+        if name:
+            return _Mention(at, at + length, name, heard_as=render(said))
+    return None
 
 
 def _is_dose(tokens: Sequence[Token], at: int, words: Vocabulary) -> bool:
@@ -252,6 +257,8 @@ def _details(tokens: Sequence[Token], start: int, end: int, words: Vocabulary) -
         found = None if cue else _usable(window, at, last, words) or _bare_dose(window, at, start, replaces, words)
         if found:
             name, match = found
+            if name == "frequency":
+                match = _whole_frequency(window, match, words)
             _note(details, name, window, match, words, replaces=replaces)
             at = last = match.end
             replaces = False
@@ -262,6 +269,13 @@ def _details(tokens: Sequence[Token], start: int, end: int, words: Vocabulary) -
         else:
             at += 1
     return details
+
+
+def _whole_frequency(tokens: Sequence[Token], match: Match, words: Vocabulary) -> Match:
+    """``every 6 hours`` and ``as needed`` right after each other are one."""
+    while following := words.phrases("frequencies").at(tokens, match.end):
+        match = replace(match, end=following.end)
+    return match
 
 
 def _usable(tokens: Sequence[Token], at: int, last: int, words: Vocabulary) -> tuple[str, Match] | None:
@@ -372,11 +386,20 @@ def _cues(tokens: Sequence[Token], words: Vocabulary) -> Iterator[tuple[str, Mat
         matches = [(kind, match) for kind, match in found if match]
         if matches:
             kind, match = max(matches, key=lambda pair: pair[1].end)
-            speaks_of_self = at > 0 and tokens[at - 1].key in {"i", "he", "she", "they", "patient", "to"}
-            yield ("not_taken" if match.value == "avoid" and speaks_of_self else kind), match
+            yield ("not_taken" if _is_negated(tokens[:at], match, words) else kind), match
             at = match.end
         else:
             at += 1
+
+
+def _is_negated(before: Sequence[Token], cue: Match, words: Vocabulary) -> bool:
+    """``i will not give you``, ``she did not start``; ``don't take`` is advice unless said of somebody."""
+    if cue.value == "avoid":
+        return bool(before) and before[-1].key in {"i", "he", "she", "they", "patient", "to"}
+    near = [token.key for token in before[-_NEGATION_NEAR:]]
+    for join in ("but", "so", "and"):
+        near = near[near.index(join) + 1 :] if join in near else near
+    return any(key in words.words("negations") for key in near)
 
 
 def _is_reaction(tokens: Sequence[Token], mention: _Mention, end: int, words: Vocabulary) -> bool:

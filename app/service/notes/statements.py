@@ -103,13 +103,18 @@ def _goes_on(run: Sequence[Token], following: Sequence[Token], words: Vocabulary
     is_answer = len(run) == 1 and run[0].key in {"no", "not"}
     if (run[-1].key in words.words("dangling") and not is_answer) or run[-1].mark == ",":
         return True
+    if following[0].key in words.words("linking"):
+        return True
     if _is_question(run, words):
         return False
+    if run[-1].key in words.words("dangling_verbs"):
+        return True
     if following[0].number is not None:
         ends_open = run[-1].key in words.vital_endings or words.drugs.at(run, len(run) - 1) is not None
         return ends_open or any(found.at(following, 0) for found in (words.phrases("frequencies"), words.dosages))
-    starts = ("frequencies", "durations", "instructions", "routes", "corrections")
-    return following[0].key in words.quantities or any(words.phrases(name).at(following, 0) for name in starts)
+    starts = ("frequencies", "durations", "instructions", "routes")
+    is_corrected = words.phrases("corrections").at(following, 0) and any(t.number is not None for t in following)
+    return bool(is_corrected) or any(words.phrases(name).at(following, 0) for name in starts)
 
 
 def _clauses(run: list[Token], words: Vocabulary) -> Iterator[list[Token]]:
@@ -170,15 +175,22 @@ def _answered(plain: Sequence[Sentence], words: Vocabulary) -> Iterator[Sentence
 
 def _joined(question: Sentence, answer: Sentence, words: Vocabulary) -> tuple[Sentence, Sentence | None]:
     length, agrees = _yes_or_no(answer.tokens, words)
+    if agrees is None:
+        if _is_short_answer(answer, words):
+            return replace(question, answer=answer.tokens), None
+        return question, replace(answer, speaker=answer.speaker or _voice(answer, words) or "patient")
     rest = answer.tokens[length:]
-    if agrees is not None:
-        joined = replace(question, answer=answer.tokens[:length], agrees=agrees)
-        asks = bool(rest) and _is_question(rest, words)
-        speaker = answer.speaker or ("" if asks else "patient")
-        return joined, replace(answer, tokens=rest, is_question=asks, speaker=speaker) if rest else None
-    if len(rest) <= _LONGEST_SHORT_ANSWER and not _has_own_sense(answer, words):
-        return replace(question, answer=answer.tokens), None
-    return question, replace(answer, speaker=answer.speaker or _voice(answer, words) or "patient")
+    if agrees and rest and rest[0].key in words.words("circumstance"):
+        return replace(question, answer=answer.tokens, agrees=True), None
+    joined = replace(question, answer=answer.tokens[:length], agrees=agrees)
+    asks = bool(rest) and _is_question(rest, words)
+    speaker = answer.speaker or ("" if asks else "patient")
+    return joined, replace(answer, tokens=rest, is_question=asks, speaker=speaker) if rest else None
+
+
+def _is_short_answer(answer: Sentence, words: Vocabulary) -> bool:
+    is_short = len(answer.tokens) <= _LONGEST_SHORT_ANSWER and not _is_courtesy(answer.tokens, words)
+    return is_short and answer.tokens[0].key != "no" and not _has_own_sense(answer, words)
 
 
 def _has_own_sense(answer: Sentence, words: Vocabulary) -> bool:
@@ -188,12 +200,18 @@ def _has_own_sense(answer: Sentence, words: Vocabulary) -> bool:
 
 
 def _yes_or_no(tokens: Sequence[Token], words: Vocabulary) -> tuple[int, bool | None]:
+    """How many tokens say yes or no. In ``no chest pain`` none do: that negates the pain, not the question."""
     at = _opening(tokens, words)
     for name, agrees in (("no", False), ("yes", True)):
         match = words.phrases(name).at(tokens, at)
-        if match and not words.phrases("corrections").at(tokens, at):
-            tail = words.phrases(f"{name}_tail").at(tokens, match.end)
-            return (tail or match).end, agrees
+        if match is None or words.phrases("corrections").at(tokens, at):
+            continue
+        tail = words.phrases(f"{name}_tail").at(tokens, match.end)
+        if tail and (tail.end == len(tokens) or tokens[tail.end - 1].mark):
+            return tail.end, agrees
+        is_whole = match.end == len(tokens) or bool(tokens[match.end - 1].mark)
+        if is_whole or agrees or tokens[match.end].key in words.words("after_no"):
+            return match.end, agrees
     return 0, None
 
 
@@ -268,15 +286,16 @@ def _text(sentence: Sentence, words: Vocabulary) -> str:
 
 def _clean(tokens: Sequence[Token], words: Vocabulary, *, keeps_openers: bool = False) -> list[Token]:
     start = 0 if keeps_openers else _opening(tokens, words)
-    return [token for token in tokens[start:] if token.key not in words.words("fillers")]
+    kept = (token for token in tokens[start:] if token.key not in words.words("fillers"))
+    return [replace(token, text="I" + token.text[1:]) if _is_personal(token) else token for token in kept]
+
+
+def _is_personal(token: Token) -> bool:
+    return token.key == "i" or token.key.startswith("i'")
 
 
 def _sentence_case(tokens: Sequence[Token]) -> str:
-    personal = [
-        replace(token, text="I" + token.text[1:]) if token.key == "i" or token.key.startswith("i'") else token
-        for token in tokens
-    ]
-    text = render(personal)
+    text = render(tokens)
     return _capital(text) + "." if text else ""
 
 
