@@ -266,7 +266,7 @@ def delete_webhook(webhook_id: str, intake: Desk) -> None:
 
 def make_app(intake: Intake, changes: Changes) -> FastAPI:
     """The protocol as an ASGI application, without its gate."""
-    app = FastAPI(
+    app = _Application(
         title="ScribeDesk local scribe service (MedScribeAlliance v0.1)",
         version=__version__,
         openapi_url=OPENAPI,
@@ -283,11 +283,20 @@ def make_app(intake: Intake, changes: Changes) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(OSError, _on_unavailable)
     app.add_exception_handler(Exception, _on_bug)
-    _declare(app)
     return app
 
 
-def _declare(app: FastAPI) -> None:
+class _Application(FastAPI):
+    """Makes its OpenAPI document when it is first asked for: a start does not wait for it."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document that is served."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _document(self)
+        return self.openapi_schema
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
     """Give the OpenAPI document the bearer scheme, and take out the framework's 422, which is never sent."""
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     document["components"]["securitySchemes"] = {"auth": {"type": "http", "scheme": "bearer"}}
@@ -299,7 +308,7 @@ def _declare(app: FastAPI) -> None:
                 operation["security"] = []
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
-    app.openapi_schema = document
+    return document
 
 
 def _failure(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> JSONResponse:

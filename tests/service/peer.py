@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import jsonschema
@@ -114,10 +115,9 @@ def serving(folder: Path, before: Callable[[int], None] = lambda number: None, *
 class CheckedClient:
     """Sends requests to an ASGI application from a loop thread of its own; each answer is checked against OpenAPI."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        import asyncio  # noqa: PLC0415
+    _declared: ClassVar[dict[str, Any]] = {}
 
-        self._asyncio = asyncio
+    def __init__(self, app: ASGIApp) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-client")
         self._http = httpx.AsyncClient(
@@ -126,7 +126,9 @@ class CheckedClient:
 
     def __enter__(self) -> CheckedClient:
         self._thread.start()
-        self._shapes = Shapes(self.request("GET", "/openapi.json", checked=False).json())
+        if not CheckedClient._declared:  # The same for every service: asked for once.
+            CheckedClient._declared = self.request("GET", "/openapi.json", checked=False).json()
+        self._shapes = Shapes(CheckedClient._declared)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +139,7 @@ class CheckedClient:
         self._loop.close()
 
     def _run(self, coroutine: Any) -> Any:
-        return self._asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEADLINE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEADLINE_SECONDS)
 
     def request(self, method: str, path: str, *, checked: bool = True, **options: Any) -> httpx.Response:
         answer: httpx.Response = self._run(self._http.request(method, path, **options))
