@@ -93,6 +93,7 @@ class Capture:
     def _run(self) -> None:
         problem = self._problem_of(self._record)
         problem = self._problem_of(self._source.close) or problem
+        self._sealer.abandon()
         self._tap.fall_silent()
         if problem:
             self._post(CaptureLost(self._take, problem, self._clock()))
@@ -136,6 +137,20 @@ class Capture:
         except TimeoutError as error:
             problem = Problem(ProblemKind.MICROPHONE_LOST, f"no audio for {seconds:g} s")
             raise SourceFailed(problem) from error
+
+
+def seal_samples(
+    pcm: bytes, *, first_chunk: int, first_sample: int, media_type: str, max_chunk_seconds: float, spool: SpoolWriter
+) -> None:
+    """Make chunks of samples that are kept already but are in no chunk, as after a crash.
+
+    Raises:
+        OSError: the disk will not take a chunk.
+    """
+    chunker = Chunker(max_chunk_seconds)
+    sealer = _Sealer(media_type, first_chunk, first_sample, spool, lambda _: None)
+    for piece in (*chunker.push(np.frombuffer(pcm, "<i2").astype(np.int16)), *chunker.finish()):
+        sealer.take(piece.samples, piece.ends_chunk)
 
 
 class _Intake:
@@ -188,6 +203,12 @@ class _Sealer:
         encoder.write(samples)
         if ends_chunk:
             self._seal(encoder)
+
+    def abandon(self) -> None:
+        """Drop a chunk that could not be sealed; its samples are in the spool all the same."""
+        if self._encoder:
+            self._encoder.finish()
+            self._encoder = None
 
     def _seal(self, encoder: Encoder) -> None:
         data = encoder.finish()

@@ -27,6 +27,8 @@ _PAUSE = 15
 """Frames, 300 ms: a pause that nobody would call part of a word."""
 _DIP = 10
 """Frames, 200 ms: the least that is looked at as a place to cut."""
+_HOPE = 75
+"""Frames, 1.5 s: how long a dip waits for a pause. What is held back for it has to be encoded at Stop."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Chunker:
             return 0
         if self._quiet_run >= _PAUSE:
             return max(self._best, self._seen - _PAUSE // 2)
-        if self._seen >= self._limit or (self._seen >= self._wanted and self._best_power <= self._loudness.dip):
+        is_due = self._seen >= self._wanted or self._seen - self._best >= _HOPE
+        if self._seen >= self._limit or (is_due and self._best_power <= self._loudness.dip):
             return self._best
         return 0
 
@@ -140,7 +143,7 @@ class _Loudness:
         self._bins *= self._FADE
         self._bins[min(self._BINS_DB - 1, int(_decibels(power)))] += 1.0
         below = np.cumsum(self._bins)
-        noise, speech = np.searchsorted(below, below[-1] * np.array((0.1, 0.9)))
+        noise, speech = np.searchsorted(below, below[-1] * np.array((0.03, 0.9)))
         self._speech_db = float(speech)
         self._noise_db = max(float(noise), self._speech_db - self._GREATEST_SPREAD_DB)
 

@@ -28,11 +28,16 @@ _SIZE_UNKNOWN = 0x7FFF_0000
 class FileSource:
     """A sound file, played at ``pace`` times its own speed, or as fast as it is taken when ``pace`` is None."""
 
-    def __init__(self, path: Path, pace: float | None) -> None:
-        """Look at the file; raises :class:`SourceFailed` when it is no audio, empty, or seen to be cut short."""
+    def __init__(self, path: Path, pace: float | None, begin_seconds: float = 0.0) -> None:
+        """Look at the file; raises :class:`SourceFailed` when it is no audio, empty, or seen to be cut short.
+
+        ``begin_seconds`` is where in the file playing begins.
+        """
         self._path = path
+        self._begin_seconds = begin_seconds
         self._pace = pace
         self._file: soundfile.SoundFile | None = None
+        self._first_frame = 0
         self._frames_read = 0
         self._began_at = 0.0
         self._is_ending = threading.Event()
@@ -45,10 +50,11 @@ class FileSource:
         return self._path.name
 
     def open(self) -> int:
-        """Begin at the file's start."""
-        self._file = _open(self._path)
+        """Begin where it was asked for."""
+        file = self._file = _open(self._path)
+        self._first_frame = file.seek(min(round(self._begin_seconds * file.samplerate), file.frames))
         self._began_at = time.monotonic()
-        return int(self._file.samplerate)
+        return int(file.samplerate)
 
     def read(self, timeout_seconds: float) -> Block | None:  # noqa: ARG002  a file comes when it is due
         """The next tenth of a second, when it would have been spoken."""
@@ -79,8 +85,8 @@ class FileSource:
         return self._is_ending.wait(max(0.0, due - time.monotonic()))
 
     def _check_whole(self, file: soundfile.SoundFile) -> None:
-        if self._frames_read < file.frames:
-            seconds = self._frames_read / file.samplerate
+        if self._first_frame + self._frames_read < file.frames:
+            seconds = (self._first_frame + self._frames_read) / file.samplerate
             raise _unreadable(f"the file breaks off after {seconds:.1f} s")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -73,9 +74,11 @@ class LevelMeter:
 class Monitor:
     """A source's level and nothing else: no sample is kept. Reads on a thread of its own."""
 
-    def __init__(self, source: Source, tap: LevelTap) -> None:
+    def __init__(self, source: Source, tap: LevelTap, on_over: Callable[[], None] = lambda: None) -> None:
+        """``on_over`` is called on the monitor's thread when the source has ended, as asked or not."""
         self._source = source
         self._tap = tap
+        self._on_over = on_over
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
 
     def start(self) -> None:
@@ -99,6 +102,7 @@ class Monitor:
         finally:
             self._source.close()
             self._tap.fall_silent()
+            self._on_over()
 
     def _watch(self) -> None:
         conditioner = Conditioner(self._source.open())

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_LATENCY_SECONDS = 0.1
+_LATENCY_SECONDS = 0.15
 """Less loses audio when the machine is busy; more makes the meter jump."""
 _LIST_SECONDS = 3.0
 _OPEN_SECONDS = 5.0

@@ -197,6 +197,11 @@ class Session:
         return self._start.media_type if self._start else ""
 
     @property
+    def max_chunk_seconds(self) -> float:
+        """The longest chunk that the service takes."""
+        return self._start.max_chunk_seconds if self._start else 20.0
+
+    @property
     def created(self) -> SessionCreated | None:
         """The service's session, once it exists."""
         return self._delivery.created
@@ -273,7 +278,9 @@ class Session:
     def _advance(self) -> list[Command]:
         """Settle the local phases, then send what is due and not on its way already."""
         if self._is_nothing_recorded():
-            self.phase, self._problem = Phase.FAILED, Problem(ProblemKind.NOTHING_RECORDED)
+            self.phase = Phase.FAILED
+            if self._problem is None or self._problem.kind is not ProblemKind.AUDIO_UNREADABLE:
+                self._problem = Problem(ProblemKind.NOTHING_RECORDED)
         if self.phase in (Phase.DRAINING, Phase.ENDING):
             self.phase = Phase.ENDING if self._is_ready_to_end() else Phase.DRAINING
             if self._delivery.is_ended:

@@ -1,0 +1,92 @@
+"""The scribe services in use: connected or not, and what each says of itself. Owned by the engine's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from app.core.problems import Problem
+from app.core.scribe import Discovery, TemplateInfo
+from app.core.settings import LOCAL_SERVICE
+from app.core.views import ServiceState, ServiceView
+from app.engine.requests import ScribeService
+
+LOCAL_NAME = "This computer"
+
+
+@dataclass
+class ServiceEntry:
+    """One service. ``connection`` is None while there is none."""
+
+    view: ServiceView
+    connection: ScribeService | None = None
+
+
+class Services:
+    """All services that a session is bound to or that the user has chosen."""
+
+    def __init__(self, load_discovery: Callable[[str], Discovery | None]) -> None:
+        self._entries: dict[str, ServiceEntry] = {}
+        self._load_discovery = load_discovery
+
+    def entry(self, service_id: str) -> tuple[ServiceEntry, bool]:
+        """The service of that id, and whether it is met for the first time."""
+        if service_id in self._entries:
+            return self._entries[service_id], False
+        view = ServiceView(service_id, service_name(service_id))
+        if known := self._load_discovery(service_id):
+            view = replace(view, discovery=known)
+        self._entries[service_id] = ServiceEntry(view)
+        return self._entries[service_id], True
+
+    def view(self, service_id: str) -> ServiceView:
+        """How a service stands."""
+        return self.entry(service_id)[0].view
+
+    def on_connected(self, service_id: str, connection: ScribeService) -> None:
+        """Requests can be sent."""
+        entry, _ = self.entry(service_id)
+        self._drop(entry)
+        entry.connection = connection
+
+    def on_disconnected(self, service_id: str, problem: Problem) -> None:
+        """There is nobody to send requests to."""
+        entry, _ = self.entry(service_id)
+        self._drop(entry)
+        entry.view = replace(entry.view, state=ServiceState.STARTING, problem=problem)
+
+    def on_described(self, service_id: str, discovery: Discovery, templates: tuple[TemplateInfo, ...]) -> None:
+        """The service has told what it offers."""
+        entry, _ = self.entry(service_id)
+        name = LOCAL_NAME if service_id == LOCAL_SERVICE else discovery.service_name or service_name(service_id)
+        entry.view = replace(
+            entry.view, name=name, state=ServiceState.READY, problem=None, discovery=discovery, templates=templates
+        )
+
+    def on_problem(self, service_id: str, problem: Problem) -> None:
+        """A request failed for a reason that lies with the service or the way to it."""
+        entry, _ = self.entry(service_id)
+        entry.view = replace(entry.view, state=ServiceState.UNREACHABLE, problem=problem)
+
+    def on_answer(self, service_id: str) -> None:
+        """A request succeeded."""
+        entry, _ = self.entry(service_id)
+        if entry.view.state is not ServiceState.READY:
+            entry.view = replace(entry.view, state=ServiceState.READY, problem=None)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for entry in self._entries.values():
+            self._drop(entry)
+
+    @staticmethod
+    def _drop(entry: ServiceEntry) -> None:
+        if entry.connection is not None:
+            entry.connection.close()
+        entry.connection = None
+
+
+def service_name(service_id: str) -> str:
+    """What a person calls a service of which no more is known than its id."""
+    return LOCAL_NAME if service_id == LOCAL_SERVICE else urlsplit(service_id).hostname or service_id

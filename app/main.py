@@ -1,0 +1,105 @@
+"""The window's composition root: Qt on this thread, the engine on its own, one bridge between them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+
+from app.core.events import SessionId
+from app.core.views import AppView, Level, Wish
+from app.ui.application import create_application
+from app.ui.bridge import Bridge
+from app.ui.window import MainWindow
+
+if TYPE_CHECKING:
+    from app.engine.engine import Engine
+
+_SIGNAL_LOOK_MILLISECONDS = 200
+
+
+def run_window() -> int:
+    """Show the window and run until it is closed; the exit code.
+
+    The window is painted before anything else is imported or opened: devices, network and disk come after it.
+    """
+    application = create_application(sys.argv)
+    backstage = _Backstage()
+    window = MainWindow(backstage.post, backstage.level)
+    bridge = Bridge()
+    bridge.arrived.connect(window.render)
+    window.show()
+    QTimer.singleShot(0, lambda: backstage.open(bridge.publish))
+    looking = _quit_on_signals(application.quit)
+    try:
+        return application.exec()
+    finally:
+        looking.stop()
+        backstage.close()
+
+
+class _Backstage:
+    """The engine, from the moment there is one; what is wished for before that is kept for it."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._early: list[Wish] = []
+
+    def open(self, publish: Callable[[AppView], None]) -> None:
+        """Bring in the engine and all its libraries."""
+        from app.compose import make_engine, start_log
+        from app.store.places import find_places
+
+        places = find_places()
+        start_log(places)
+        self._engine = make_engine(places, publish)
+        self._engine.start()
+        for wish in self._early:
+            self._engine.post(wish)
+
+    def post(self, wish: Wish) -> None:
+        """Pass a wish on."""
+        if self._engine:
+            self._engine.post(wish)
+        else:
+            self._early.append(wish)
+
+    def level(self) -> Level:
+        """Loudness now."""
+        return self._engine.level() if self._engine else Level()
+
+    def close(self) -> None:
+        """Seal what is being recorded and let go."""
+        if self._engine:
+            self._engine.close()
+
+
+def _quit_on_signals(quit_app: Callable[[], None]) -> QTimer:
+    """End in order when the system asks for it. Python sees a signal only when Qt lets it run: hence the timer."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: quit_app())
+    timer = QTimer()
+    timer.timeout.connect(lambda: None)
+    timer.start(_SIGNAL_LOOK_MILLISECONDS)
+    return timer
+
+
+def save_picture(view: AppView, session_id: SessionId, path: Path) -> None:
+    """Render the page of one session, as the window shows it, into a PNG file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    application = create_application([sys.argv[0]])
+    window = MainWindow(lambda _: None, Level)
+    window.render(view)
+    window.select(session_id)
+    window.show()
+    application.processEvents()
+    if not window.grab().save(str(path)):
+        raise OSError(f"{path} cannot be written")
+    window.close()
