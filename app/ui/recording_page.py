@@ -1,0 +1,249 @@
+"""The page of a visit that is going on: that it is recorded, for how long, how loud, and where the audio is.
+
+Main thread. The running time comes with the level, pulled by the meter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont, QTextCursor
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.core.events import Discard, Intent, Pause, Resume, Stop
+from app.core.views import Gap, Level, Phase, SessionView
+from app.ui import theme
+from app.ui.controls import FlowRow, button, card, identify, label, on_click, scrolled, set_visible_text
+from app.ui.icons import Shape
+from app.ui.level_meter import LevelMeter
+from app.ui.phrases import clock_time, length, session_title, state_of, where_audio
+
+
+class RecordingPage(QFrame):
+    """A live session. ``discard_asked`` is emitted before anything is thrown away."""
+
+    discard_asked = Signal()
+
+    def __init__(
+        self, send: Callable[[Intent], None], level: Callable[[], Level], clock: Callable[[], float]
+    ) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self._send = send
+        self._clock = clock
+        self._session: SessionView | None = None
+        self._make_head()
+        self._make_buttons()
+        self._meter = LevelMeter(level)
+        self._meter.measured.connect(self._on_measured)
+        self._microphone = label(role="muted")
+        self._where = label(wrap=True)
+        identify(self._where, "where-audio")
+        self._gaps = label(role="small", wrap=True)
+        self._transcript = LiveTranscript()
+        self._lay_out()
+
+    def _make_head(self) -> None:
+        self._shape = Shape("state-ready", "muted", 28)
+        self._word = label(role="heading")
+        identify(self._word, "state-word")
+        self._title = label(role="heading")
+        self._timer = label(clock_time(0), "timer")
+        identify(self._timer, "timer")
+        face = QFont(self._timer.font())
+        face.setFeature(QFont.Tag("tnum"), 1)
+        self._timer.setFont(face)
+
+    def _make_buttons(self) -> None:
+        self._pause = button(self.tr("&Pause"), "pause", "", "pause")
+        self._resume = button(self.tr("R&esume"), "resume", "primary", "resume")
+        self._stop = button(self.tr("S&top and make notes"), "stop", "primary", "stop")
+        self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")
+        self._pause.setToolTip(self.tr("Capture nothing until you resume (Space or F9)"))
+        self._resume.setToolTip(self.tr("Go on recording (Space or F9)"))
+        self._stop.setToolTip(self.tr("End the visit and make its notes (Ctrl+E)"))
+        self._discard.setToolTip(self.tr("Throw this recording away; asks first"))
+        on_click(self._pause, self._do_pause)
+        on_click(self._resume, self._do_resume)
+        on_click(self._stop, self.stop)
+        on_click(self._discard, self.discard_asked.emit)
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(theme.px(32), theme.px(20), theme.px(32), theme.px(20))
+        column.setSpacing(theme.px(16))
+        column.addLayout(self._head_row())
+        column.addWidget(self._sound_card())
+        column.addWidget(self._text_card(), 1)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(0)
+        page.addWidget(scrolled(content), 1)
+        page.addWidget(self._footer())
+
+    def _head_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(theme.px(12))
+        row.addWidget(self._shape)
+        row.addWidget(self._word)
+        row.addSpacing(theme.px(12))
+        row.addWidget(self._title, 1)
+        row.addWidget(self._timer)
+        return row
+
+    def _sound_card(self) -> QFrame:
+        frame, column = card(10)
+        row = QHBoxLayout()
+        row.setSpacing(theme.px(8))
+        row.addWidget(Shape("microphone", "muted", 18))
+        row.addWidget(self._microphone, 1)
+        column.addLayout(row)
+        column.addWidget(self._meter)
+        where = QHBoxLayout()
+        where.setSpacing(theme.px(8))
+        where.addWidget(Shape("computer", "muted", 18))
+        where.addWidget(self._where, 1)
+        column.addLayout(where)
+        column.addWidget(self._gaps)
+        return frame
+
+    def _text_card(self) -> QFrame:
+        frame, column = card(6)
+        column.addWidget(label(self.tr("Transcript as it comes"), "small"))
+        column.addWidget(self._transcript, 1)
+        self._transcript.setMinimumHeight(theme.px(120))
+        return frame
+
+    def _footer(self) -> QFrame:
+        made = QFrame()
+        made.setObjectName("footer")
+        row = QHBoxLayout(made)
+        row.setContentsMargins(theme.px(32), theme.px(14), theme.px(32), theme.px(14))
+        row.setSpacing(theme.px(12))
+        group = FlowRow()
+        for each in (self._pause, self._resume, self._stop):
+            each.setMinimumHeight(theme.px(44))
+            group.flow.addWidget(each)
+        row.addWidget(group, 1)
+        row.addWidget(self._discard, 0, Qt.AlignmentFlag.AlignVCenter)
+        return made
+
+    # Wishes --------------------------------------------------------------------------------------------------------
+
+    def toggle_pause(self) -> None:
+        """Pause or resume, whichever is possible."""
+        for each in (self._pause, self._resume):
+            if each.isEnabled() and not each.isHidden():
+                each.click()
+                return
+
+    def stop(self) -> None:
+        """End the visit, if that is possible now."""
+        if self._stop.isEnabled():
+            self._ask(Stop(self._clock()))
+
+    def discard(self) -> None:
+        """Throw the recording away; the question has been answered."""
+        self._ask(Discard(self._clock()))
+
+    def _do_pause(self) -> None:
+        self._ask(Pause(self._clock()))
+
+    def _do_resume(self) -> None:
+        self._ask(Resume(self._clock()))
+
+    def _ask(self, intent: Intent) -> None:
+        # Until the next snapshot, so that a second click cannot ask twice.
+        for each in (self._pause, self._resume, self._stop, self._discard):
+            each.setEnabled(False)
+        self._send(intent)
+
+    def focus(self) -> None:
+        """Put the keyboard on Pause or Resume: a stray Space must not end a visit."""
+        (self._pause if not self._pause.isHidden() else self._resume).setFocus()
+
+    # Showing -------------------------------------------------------------------------------------------------------
+
+    def render(self, session: SessionView) -> None:  # type: ignore[override]
+        """Show the session."""
+        self._session = session
+        state = state_of(session)
+        self._shape.draw(state.icon, state.token)
+        self._word.setText(state.word)
+        self._title.setText(session_title(session))
+        self._microphone.setText(session.microphone or self.tr("Opening the microphone…"))
+        self._where.setText(where_audio(session))
+        set_visible_text(self._gaps, self._gap_text(session.gaps))
+        self._meter.set_active(session.is_capturing)
+        if not session.is_capturing:
+            self._show_time(session.recorded_seconds)
+        self._transcript.show_text(session.transcript)
+        self._show_buttons(session)
+
+    def _show_buttons(self, session: SessionView) -> None:
+        is_paused = session.phase is Phase.PAUSED
+        had_focus = self._pause.hasFocus() or self._resume.hasFocus()
+        for each, name in (
+            (self._pause, "Pause"),
+            (self._resume, "Resume"),
+            (self._stop, "Stop"),
+            (self._discard, "Discard"),
+        ):
+            each.setEnabled(name in session.allowed)
+        self._pause.setVisible(not is_paused)
+        self._resume.setVisible(is_paused)
+        if had_focus:
+            self.focus()
+
+    def _gap_text(self, gaps: tuple[Gap, ...]) -> str:
+        reasons = {
+            "paused": self.tr("paused"),
+            "microphone": self.tr("microphone away"),
+            "interrupted": self.tr("interrupted"),
+        }
+        told = []
+        for gap in gaps[-3:]:
+            reason = reasons.get(gap.reason, gap.reason)
+            lasted = self.tr("until now") if gap.seconds is None else length(gap.seconds)
+            told.append(f"{clock_time(gap.position_seconds)} {reason} ({lasted})")
+        return self.tr("Not recorded: {gaps}").format(gaps=" · ".join(told)) if told else ""
+
+    def _on_measured(self, level: Level) -> None:
+        if self._session is not None and self._session.is_capturing:
+            self._show_time(max(level.captured_seconds, self._session.recorded_seconds))
+
+    def _show_time(self, seconds: float) -> None:
+        text = clock_time(seconds)
+        if text != self._timer.text():
+            self._timer.setText(text)
+
+
+class LiveTranscript(QPlainTextEdit):
+    """The transcript so far. What is new is added at the end; the rest is left where the reader has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        identify(self, "live-transcript", self.tr("Transcript as it comes"))
+        self.setReadOnly(True)
+        self.setTabChangesFocus(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setPlaceholderText(self.tr("Words appear here a little after they are spoken."))
+        self._text = ""
+
+    def show_text(self, text: str) -> None:
+        """Show this text."""
+        if text == self._text:
+            return
+        bar = self.verticalScrollBar()
+        is_at_end = bar.value() >= bar.maximum() - 2
+        if self._text and text.startswith(self._text):
+            cursor = QTextCursor(self.document())
+            cursor.movePosition(QTextCursor.MoveOperation.End)
+            cursor.insertText(text[len(self._text) :])
+        else:
+            self.setPlainText(text)
+        self._text = text
+        if is_at_end:
+            bar.setValue(bar.maximum())
