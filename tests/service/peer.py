@@ -1,4 +1,4 @@
-"""What the service's tests share: engines that say what they are told to, audio, and a client that checks every answer."""
+"""What the service's tests share: engines that say what they are told to, audio, a client that checks answers."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from app.service.ports import (
     Transcription,
     Utterance,
 )
+from app.service.security import loopback_hosts
 from app.service.server import opened
 
 TOKEN = "test-token"
@@ -105,8 +106,9 @@ def serving(folder: Path, before: Callable[[int], None] = lambda number: None, *
     transcriber, notes = ScriptedTranscriber(before), ScriptedNoteMaker()
     folder.mkdir(exist_ok=True)
     engines = Engines(transcriber, notes)
+    hosts = loopback_hosts("127.0.0.1", 7000)
     with (
-        opened(folder, engines, TOKEN, frozenset({HOST}), Limits(**limits)) as service,
+        opened(folder, engines, TOKEN, hosts, Limits(**limits)) as service,
         CheckedClient(service.app) as client,
     ):
         yield Peer(service.app, transcriber, notes, client)
