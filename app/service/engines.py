@@ -19,7 +19,6 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "transcriber": {
         "sphinx": (),
         "openai": ("url", "model", "key_env", "languages"),
-        "faster-whisper": ("folder", "languages"),
     },
     "notes": {"rules": (), "openai": ("url", "model", "key_env")},
 }
@@ -121,10 +120,6 @@ def _transcriber(choice: Choice) -> Transcriber:
         from app.service.remote_transcriber import OpenAITranscriber
 
         return OpenAITranscriber(choice.options["url"], choice.key(), choice.options["model"])
-    if choice.kind == "faster-whisper":
-        from app.service.whisper import WhisperTranscriber
-
-        return WhisperTranscriber(Path(choice.options["folder"]))
     from app.service.sphinx import SphinxTranscriber
 
     return SphinxTranscriber()
