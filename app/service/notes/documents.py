@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from app.service.notes.medications import Medication, medications
 from app.service.notes.reading import read
@@ -29,14 +30,25 @@ TEMPLATES = (
 _BLANK = "______________________"
 
 
-@dataclass(frozen=True)
 class _Findings:
-    """All that the rules found in a transcript."""
+    """What the rules find in a transcript, each when it is asked for."""
 
-    transcript: Transcript
-    statements: Sequence[Statement]
-    medications: Sequence[Medication]
-    vitals: Sequence[Reading]
+    def __init__(self, transcript: Transcript) -> None:
+        self.transcript = transcript
+        self._words = vocabulary()
+        self._heard = sentences(read(transcript, self._words), self._words)
+
+    @cached_property
+    def statements(self) -> list[Statement]:
+        return statements(self._heard, self._words)
+
+    @cached_property
+    def medications(self) -> list[Medication]:
+        return medications(self._heard, self._words)
+
+    @cached_property
+    def vitals(self) -> list[Reading]:
+        return vitals(self._heard, self._words)
 
     def section(self, *names: Section) -> list[Statement]:
         return [statement for statement in self.statements if statement.section in names]
@@ -49,12 +61,7 @@ class _Findings:
 def make(template_id: str, transcript: Transcript) -> NoteContent | None:
     """The note, or None when there is no such template."""
     maker = _MAKERS.get(template_id)
-    if maker is None:
-        return None
-    words = vocabulary()
-    heard = sentences(read(transcript, words), words)
-    findings = _Findings(transcript, statements(heard, words), medications(heard, words), vitals(heard, words))
-    return maker(findings)
+    return maker(_Findings(transcript)) if maker else None
 
 
 # Data

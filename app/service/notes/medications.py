@@ -136,7 +136,7 @@ def _in_passage(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[Medica
         following = _dose_before(tokens, mention.end, next_start, words) if next_start < len(tokens) else None
         details = _details(tokens, mention.end, following.start if following else next_start, words)
         if before:
-            details.add("dosage", _dosage(tokens, before, words), replaces=False)
+            _note(details, "dosage", tokens, before, words, replaces=False)
         if next_start < len(tokens) and _is_withdrawn(tokens[mention.end : next_start], words):
             continue
         action = _action(tokens, mention, next_start, words)
@@ -203,7 +203,8 @@ def _nearly(said: str, words: Vocabulary) -> str:
     if len(said) < _SHORT_NAME or said in words.words("generic"):
         return ""
     limit = 2 if len(said) >= _LONG_NAME else 1
-    near = [(_distance(said, name), name) for name in words.drug_names if abs(len(name) - len(said)) <= limit]
+    alike = (name for name in words.drug_names if abs(len(name) - len(said)) <= limit and name[0] == said[0])
+    near = [(_distance(said, name), name) for name in alike]
     near = sorted(pair for pair in near if pair[0] <= limit)
     is_clear = len(near) == 1 or (len(near) > 1 and near[0][0] < near[1][0])
     return near[0][1] if is_clear and len(near[0][1]) >= _SHORT_NAME else ""
@@ -266,9 +267,22 @@ def _details(tokens: Sequence[Token], start: int, end: int, words: Vocabulary) -
             at, last, replaces = cue.end, cue.end, True
         elif tokens[at].key in _STOPS:
             break
+        elif tokens[at].key == "then" and details.parts:
+            _note_later(details, window, at, words)
+            break
         else:
             at += 1
     return details
+
+
+def _note_later(details: _Details, tokens: Sequence[Token], at: int, words: Vocabulary) -> None:
+    """``40 mg for 5 days, then 20 mg for 5 days``: the later part is kept as one instruction."""
+    end = at + 1
+    while found := _detail_at(tokens, end, words):
+        end = found[1].end
+    if end > at + 1:
+        said = tokens[at:end]
+        details.add("instructions", Part(render(said), utterances_of(said)), replaces=False)
 
 
 def _whole_frequency(tokens: Sequence[Token], match: Match, words: Vocabulary) -> Match:
@@ -335,7 +349,7 @@ def _dosage(tokens: Sequence[Token], match: Match, words: Vocabulary) -> Part:
 
 def _dose_before(tokens: Sequence[Token], start: int, name: int, words: Vocabulary) -> Match | None:
     """``500 mg of amoxicillin``; after another drug's name the dose is that one's unless ``of`` ties it to this."""
-    between = {"of", "the", "oral"}
+    between = {"of", "the", "oral"} | words.quantities
     for at in range(max(start, name - 6), name):
         match = words.dosages.at(tokens, at)
         if match is None or match.end > name:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from text_to_num import find_numbers, text2num
 
@@ -30,7 +30,7 @@ _DIGITS, _TENS = range(1, 10), range(10, 100)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word or figure. ``parts`` are the figures it was put together from (``one`` ``thirty``: 130)."""
+    """One word or figure. ``parts`` are the figures that it may have been meant as (``one`` ``thirty``: 130)."""
 
     text: str
     utterance: int
@@ -44,10 +44,11 @@ class Token:
     """A number that was said in words, where groups are not yet sure."""
     parts: tuple[float, ...] = ()
 
-    @property
-    def key(self) -> str:
-        """The word as the vocabulary has it."""
-        return self.text.lower().replace("\u2019", "'")
+    key: str = field(init=False, compare=False)
+    """The word as the vocabulary has it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.text.lower().replace("\u2019", "'"))
 
 
 def read(transcript: Transcript, words: Vocabulary) -> list[Token]:
@@ -213,8 +214,9 @@ def _pair(
     if not is_one:
         return first, 1
     joined = a * 100 + b
+    parts = () if has_oh or leading_zero else (a, b)
     text = str(int(joined)) if joined == int(joined) else f"{joined:g}"
-    return replace(first, text=text, number=joined, mark=second.mark, parts=(a, b)), 3 if has_oh else 2
+    return replace(first, text=text, number=joined, mark=second.mark, parts=parts), 3 if has_oh else 2
 
 
 def _is_one_number(before: str, after: Sequence[Token], words: Vocabulary) -> bool:

@@ -19,6 +19,7 @@ SECTIONS: tuple[Section, ...] = ("subjective", "objective", "assessment", "plan"
 
 _LONGEST_SHORT_ANSWER = 6
 _LONGEST_PHRASE = 8
+_ANSWERS = {"no", "yes", "yeah", "nope"}
 _ENDS = {".", "?", "!", "…", "।"}
 
 
@@ -122,11 +123,12 @@ def _clauses(run: list[Token], words: Vocabulary) -> Iterator[list[Token]]:
     start = 0
     asks = _is_question(run, words) and run[-1].mark != "?"
     for at in range(1, len(run)):
-        is_answer = asks and run[at].key in {"no", "yes", "yeah", "nope"} and run[at - 1].key not in {"or", "there's"}
+        is_answer = asks and run[at].key in _ANSWERS and run[at - 1].key not in {"or", "there's"}
+        asks_again = run[at - 1].key in _ANSWERS and at - 1 == start and _is_question(run[at:], words)
         is_order = run[at].key in {"so", "and", "then", "but"} and _is_order(run, at + 1, words)
-        if is_answer or is_order:
+        if is_answer or asks_again or is_order:
             yield run[start:at]
-            start, asks = at, False
+            start, asks = at, asks_again
     yield run[start:]
 
 
@@ -183,12 +185,16 @@ def _joined(question: Sentence, answer: Sentence, words: Vocabulary) -> tuple[Se
     if agrees and rest and rest[0].key in words.words("circumstance"):
         return replace(question, answer=answer.tokens, agrees=True), None
     joined = replace(question, answer=answer.tokens[:length], agrees=agrees)
-    asks = bool(rest) and _is_question(rest, words)
-    speaker = answer.speaker or ("" if asks else "patient")
-    return joined, replace(answer, tokens=rest, is_question=asks, speaker=speaker) if rest else None
+    if not rest:
+        return joined, None
+    following = replace(answer, tokens=rest, is_question=_is_question(rest, words))
+    is_plain = not following.is_question
+    return joined, replace(following, speaker=_voice(following, words) or "patient") if is_plain else following
 
 
 def _is_short_answer(answer: Sentence, words: Vocabulary) -> bool:
+    if words.phrases("vague").at(answer.tokens, 0):
+        return True
     is_short = len(answer.tokens) <= _LONGEST_SHORT_ANSWER and not _is_courtesy(answer.tokens, words)
     return is_short and answer.tokens[0].key != "no" and not _has_own_sense(answer, words)
 

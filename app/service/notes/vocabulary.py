@@ -9,7 +9,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,12 +42,13 @@ class Phrases:
     """A set of phrases, found longest first. ``#`` stands for any figure."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._by_first: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._root = _Node()
         for pattern, value in values.items():
             for words in _expand(pattern):
-                self._by_first.setdefault(words[0], []).append((words, value))
-        for candidates in self._by_first.values():
-            candidates.sort(key=lambda candidate: -len(candidate[0]))
+                node = self._root
+                for word in words:
+                    node = node.following.setdefault(word, _Node())
+                node.value = value if node.value is None else node.value
 
     @classmethod
     def of(cls, patterns: Iterable[str | Sequence[str]]) -> Phrases:
@@ -58,21 +59,21 @@ class Phrases:
 
     def at(self, tokens: Sequence[Keyed], start: int) -> Match | None:
         """The longest phrase that begins at ``start``."""
-        if start >= len(tokens):
-            return None
-        firsts = [tokens[start].key, "#"] if tokens[start].number is not None else [tokens[start].key]
         best: Match | None = None
-        for words, value in itertools.chain.from_iterable(self._by_first.get(first, ()) for first in firsts):
-            is_longer = best is None or len(words) > best.end - best.start
-            if is_longer and _fits(words, tokens[start : start + len(words)]):
-                best = Match(start, start + len(words), value)
+        nodes, end = [self._root], start
+        while nodes and end < len(tokens):
+            words = (tokens[end].key,) if tokens[end].number is None else (tokens[end].key, "#")
+            nodes = [node.following[word] for node in nodes for word in words if word in node.following]
+            end += 1
+            best = next((Match(start, end, node.value) for node in nodes if node.value is not None), best)
         return best
 
     def find(self, tokens: Sequence[Keyed], start: int = 0, end: int | None = None) -> Iterator[Match]:
         """All phrases from left to right that do not overlap."""
         end = len(tokens) if end is None else end
+        tokens = tokens[:end]
         while start < end:
-            match = self.at(tokens[:end], start)
+            match = self.at(tokens, start)
             if match:
                 yield match
             start = match.end if match else start + 1
@@ -81,15 +82,13 @@ class Phrases:
         """The leftmost phrase."""
         return next(self.find(tokens, start, end), None)
 
-    def __contains__(self, word: str) -> bool:
-        return any(words == (word,) for words, _ in self._by_first.get(word, ()))
 
+@dataclass(slots=True)
+class _Node:
+    """A place in the tree of phrases: what may follow, and what the phrase that ends here means."""
 
-def _fits(words: tuple[str, ...], tokens: Sequence[Keyed]) -> bool:
-    return len(words) == len(tokens) and all(
-        token.number is not None if word == "#" else token.key == word
-        for word, token in zip(words, tokens, strict=True)
-    )
+    following: dict[str, _Node] = field(default_factory=dict)
+    value: str | None = None
 
 
 def _expand(pattern: str) -> Iterator[tuple[str, ...]]:
