@@ -263,7 +263,7 @@ _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*)")
 _BOLD_LINE = re.compile(r"\*\*([^*\s](?:[^*]*[^*\s])?)\*\*(:?)")
 _BOLD = re.compile(r"(?<![*\w])\*\*([^*\s](?:[^*\n]*[^*\s])?)\*\*(?![*\w])")
 _BULLET = re.compile(r"([ \t]*)[-*\u2022][ \t]+(\S.*)")
-_RULE_OF_TABLE = re.compile(r"\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?")
+_RULE_OF_TABLE = re.compile(r"\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 
 
