@@ -61,10 +61,14 @@ def is_audio_path(path: str) -> bool:
     return path.startswith(f"{BASE}/sessions/") and "/audio/" in path
 
 
+def _declared(description: str, schema: str) -> dict[str, Any]:
+    """An answer by the name of its schema. Given the model instead, the framework compiles one for each route."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {"model": wire.ErrorResponse, "description": _MEANINGS[status]} for status in (*_ALWAYS, *statuses)
-    }
+    return {status: _declared(_MEANINGS[status], "ErrorResponse") for status in (*_ALWAYS, *statuses)}
 
 
 def _intake(request: Request) -> Intake:
@@ -157,7 +161,7 @@ def _session_answers() -> dict[int | str, dict[str, Any]]:
         410: "Expired",
     }
     shapes: dict[int | str, dict[str, Any]] = {
-        status: {"model": wire.SessionResponse, "description": text} for status, text in meanings.items()
+        status: _declared(text, "SessionResponse") for status, text in meanings.items()
     }
     return {**_errors(404), **shapes}
 
@@ -299,6 +303,8 @@ class _Application(FastAPI):
 def _document(app: FastAPI) -> dict[str, Any]:
     """Give the OpenAPI document the bearer scheme, and take out the framework's 422, which is never sent."""
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    errors = wire.ErrorResponse.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"].update(errors.pop("$defs"), ErrorResponse=errors)
     document["components"]["securitySchemes"] = {"auth": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"auth": []}]
     for path, operations in document["paths"].items():
