@@ -37,6 +37,15 @@ SYSTEM_PACKAGES = {
     "package": ("binutils", f"libpython3.{sys.version_info.minor}"),
 }
 
+# The tests and the stand-alone program get the very versions that the app runs with.
+WITH_THE_APP = ("pyproject.toml", "--constraint", "run.lock", "--group")
+LOCKS = {
+    "run": ("pyproject.toml",),
+    "test": (*WITH_THE_APP, "test"),
+    "package": (*WITH_THE_APP, "package"),
+    "install": ("--group", "install"),
+}
+
 HELP = """\
 python3 dev.py run [ARGUMENTS]   start the app; arguments go to scribedesk: run send visit.wav --json
 python3 dev.py test [ARGUMENTS]  check everything; arguments go to pytest
@@ -108,16 +117,20 @@ def package(_arguments: Sequence[str]) -> int:
 
 def lock(arguments: Sequence[str]) -> int:
     """Write the locks from pyproject.toml, then see that every system we serve finds its wheels in them."""
-    python = set_up("test")
-    for kind in ("run", "test", "package"):
-        group = () if kind == "run" else ("--group", kind, "--constraint", "run.lock")
-        if failed := uv(python, "compile", *LOCK_FORM, *group, *arguments, "pyproject.toml", "-o", f"{kind}.lock"):
+    # Neither uv's own settings nor this machine's places of wheels belong in a lock.
+    uv = (set_up("test"), "-m", "uv", "--no-config", "pip")
+    form = (
+        *("compile", "--quiet", "--universal", "--python-version", PYTHONS[0], "--generate-hashes"),
+        *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links", *arguments),
+    )
+    for kind, sources in LOCKS.items():
+        if failed := call(*uv, *form, *sources, "-o", f"{kind}.lock"):
             return failed
     for version in PYTHONS:
         for platform in PLATFORMS:
             target = ("--python-version", version, "--python-platform", platform, "--target", ".venv/none")
-            if failed := uv(python, "install", "--dry-run", *target, *ONLY_LOCKED, "-r", "run.lock"):
-                print(f"No wheels for Python {version} on {platform}: see above.", file=sys.stderr)
+            if failed := call(*uv, "install", "--dry-run", *target, *only_locked("run")):
+                say(f"Not every library has a wheel for Python {version} on {platform}: see above.")
                 return failed
     return 0
 
@@ -147,19 +160,6 @@ def check_code(python: Path) -> bool:
     return are_clean
 
 
-# uv's own settings and this machine's places of wheels stay out of the locks.
-LOCK_FORM = (
-    *("--universal", "--python-version", PYTHONS[0], "--generate-hashes", "--quiet"),
-    *("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links"),
-)
-ONLY_LOCKED = ("--require-hashes", "--only-binary", ":all:", "--quiet")
-
-
-def uv(python: Path, *arguments: str) -> int:
-    """Call uv's pip, untouched by the settings of whoever runs it."""
-    return call(python, "-m", "uv", "--no-config", "pip", *arguments)
-
-
 # --- setting up -----------------------------------------------------------------------------------------------
 
 
@@ -180,7 +180,7 @@ def set_up(kind: str) -> Path:
         install_system_packages(missing)
         if installing:
             installing.result()
-    say(f"Set up in {time.monotonic() - began:.0f} s.")
+            say(f"Set up in {time.monotonic() - began:.0f} s.")
     return python
 
 
@@ -191,10 +191,19 @@ def install_python_packages(home: Path, python: Path, kind: str) -> None:
         if made.returncode:
             raise SystemExit(f"{made.stdout}{made.stderr}Python could not make a virtual environment here.")
     say(f"Installing the Python packages of {kind}.lock.")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-user")
-    if call(*pip, "--require-hashes", "--only-binary=:all:", "-r", f"{kind}.lock"):
+    pip = (python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-user")
+    uv = (python, "-m", "uv", "pip", "install", "--system-certs", "--python", python)
+    # uv takes a fraction of the time. But it does not read pip's settings, which may name the only way out of
+    # this network, and then pip does the work.
+    is_done = works(*pip, *only_locked("install")) and works(*uv, *only_locked(kind))
+    if not is_done and call(*pip, *only_locked(kind)):
         raise SystemExit("The Python packages could not be installed: see above.")
     mark_installed(home, kind)
+
+
+def only_locked(kind: str) -> tuple[str | Path, ...]:
+    """What tells pip and uv alike to take the wheels of a lock and nothing else."""
+    return "--quiet", "--require-hashes", "--only-binary=:all:", "-r", ROOT / f"{kind}.lock"
 
 
 def is_installed(home: Path, kind: str) -> bool:
@@ -245,7 +254,7 @@ def install_system_packages(missing: Sequence[str]) -> None:
     if (prefix := elevation()) is None:
         say(f"Some system packages are missing. Please run:\n  sudo {' '.join(command)}")
         return
-    say(f"Installing {len(missing)} system packages.")
+    say(f"Installing system packages: {' '.join(missing)}.")
     apt = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
     patient = [*apt, command[0], "-qq", "-o", "DPkg::Lock::Timeout=300", *command[1:]]
     if works(*patient):
