@@ -1,4 +1,6 @@
-"""A service process whose engines do only what a test allows: ``python -m tests.service.fake_server FOLDER PORT``.
+"""A service process whose engines do only what a test allows.
+
+``python -m tests.service.fake_server FOLDER LEASH_PORT [PORT]``
 
 Before each chunk and each note it says on the test's socket what it is about to do, and waits for the word to go on.
 """
@@ -41,7 +43,8 @@ class LeashedNoteMaker(ScriptedNoteMaker):
 def main() -> None:
     leash = Leash(int(sys.argv[2]))
     engines = Engines(ScriptedTranscriber(lambda number: leash.ask(f"chunk {number}")), LeashedNoteMaker(leash))
-    run(Path(sys.argv[1]), token=TOKEN, until_stdin_closes=True, make_engines=lambda _: engines)
+    port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    run(Path(sys.argv[1]), port=port, token=TOKEN, until_stdin_closes=True, make_engines=lambda _: engines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +81,9 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, permits: Permits) -> Iterator[Running]:
+def running(folder: Path, permits: Permits, port: int = 0) -> Iterator[Running]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.service.fake_server", str(folder), str(permits.port)],
+        [sys.executable, "-m", "tests.service.fake_server", str(folder), str(permits.port), str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -188,3 +189,44 @@ def test_a_second_service_on_the_same_folder_refuses(tmp_path: Path, permits: Pe
     assert second.returncode != 0
     assert b"Another scribe service is at work" in second.stderr
     assert second.stdout == b""
+
+
+def test_a_taken_port_gives_way_to_the_next_free_one(tmp_path: Path, permits: Permits) -> None:
+    with running(tmp_path, permits, port=permits.port) as service:
+        assert httpx.URL(service.first_line["base_url"]).port != permits.port
+        assert service.http.get("/templates").status_code == 200
+
+
+def test_a_hundred_megabytes_are_refused_and_the_service_goes_on(tmp_path: Path, permits: Permits) -> None:
+    with running(tmp_path, permits) as service:
+        service.http.post("/sessions", json={"session_id": SESSION})
+        address = httpx.URL(service.first_line["base_url"])
+        head = (
+            f"POST {address.path}/sessions/{SESSION}/audio/audio_0.wav HTTP/1.1\r\n"
+            f"Host: {address.netloc.decode()}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: audio/wav\r\nContent-Length: 100000000\r\n\r\n"
+        )
+        with socket.create_connection((address.host, address.port or 0), DEADLINE_SECONDS) as line:
+            line.sendall(head.encode())
+            assert line.recv(1000).startswith(b"HTTP/1.1 413 ")
+        assert service.http.get(f"/sessions/{SESSION}").json()["audio_files_received"] == 0
+        assert list(tmp_path.rglob("*.wav")) == []
+
+
+def test_chunks_of_many_hands_at_once_are_each_kept_once(tmp_path: Path, permits: Permits) -> None:
+    with running(tmp_path, permits) as service, ThreadPoolExecutor(8) as hands:
+        service.http.post("/sessions", json={"session_id": SESSION})
+        answers = list(hands.map(service.upload, [number % 12 for number in range(48)]))
+        assert {answer.status_code for answer in answers} == {200}
+        body = service.http.get(f"/sessions/{SESSION}").json()
+        assert body["audio_files"] == [f"audio_{number}.wav" for number in range(12)]
+    assert len(list(tmp_path.rglob("*.wav"))) == 12
+
+
+def test_a_long_poll_answers_when_the_session_is_done(tmp_path: Path, permits: Permits) -> None:
+    with running(tmp_path, permits) as service, ThreadPoolExecutor(1) as poller:
+        service.http.post("/sessions", json={"session_id": SESSION})
+        service.upload(0)
+        service.http.post(f"/sessions/{SESSION}/end", json={"audio_files_sent": 1})
+        polled = poller.submit(service.http.get, f"/sessions/{SESSION}", params={"wait": 25})
+        permits.allow("chunk 0")
+        assert polled.result(DEADLINE_SECONDS).status_code == 200
