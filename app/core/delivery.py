@@ -33,8 +33,9 @@ class Delivery:
         self._session_id = session_id
         self._visit = visit
         self._max_templates = max_templates
-        self._generation = 0
+        self.generation = 0
         self._last_id = ""
+        self._sessions_left = _NEW_SESSIONS_BY_ITSELF
         self.in_flight: set[Request] = set()
         self._start_over()
 
@@ -51,21 +52,27 @@ class Delivery:
         self._asked_about: frozenset[int] = frozenset()
         self._rounds_left = _SEND_AGAIN_ROUNDS
 
-    def start_over(self) -> None:
-        """The audio goes out again, to a new service session under a new id."""
-        self._generation += 1
+    def start_over(self, *, is_wished: bool) -> None:
+        """The audio goes out again, to a new service session under a new id; on somebody's wish, or by itself."""
+        self._sessions_left = _NEW_SESSIONS_BY_ITSELF if is_wished else self._sessions_left - 1
+        self.generation += 1
         self.in_flight.clear()
         self._start_over()
 
     @property
     def can_start_over_by_itself(self) -> bool:
         """A service that loses one session after the other is not asked for ever."""
-        return self._generation < _NEW_SESSIONS_BY_ITSELF
+        return self._sessions_left > 0
 
     @property
     def proposed_id(self) -> str:
         """The id that we propose: ours, and ours with a number when it is sent anew."""
-        return self._session_id + (f"{self._generation:02d}" if self._generation else "")
+        return self._session_id + (f"{self.generation:02d}" if self.generation else "")
+
+    @property
+    def is_looking(self) -> bool:
+        """An answer was lost, or not believed; the next status answer decides."""
+        return self._must_look
 
     def unsent(self, chunk_count: int) -> list[int]:
         """Numbers of sealed chunks that were not answered yet, lowest first."""
@@ -91,6 +98,12 @@ class Delivery:
         if not is_complete or self.is_ended or chunk_count == 0:
             return []
         return [EndSession(chunk_count)] if self._is_compared else [ReadStatus()]
+
+    def is_on_its_way(self, request: Request) -> bool:
+        """Whether to leave a due request alone. Status answers are all alike: one at a time."""
+        if isinstance(request, ReadStatus):
+            return any(isinstance(r, ReadStatus) for r in self.in_flight)
+        return request in self.in_flight
 
     def on_sent(self, request: Request) -> None:
         """A request is on its way."""
@@ -150,7 +163,7 @@ class Delivery:
                 self._must_look = True
                 return True
             case EndSession(), _:
-                self._must_look = True
+                self._must_look = self._is_end_asked = True
         return False
 
 

@@ -297,9 +297,10 @@ class EndCapture:
 
 @dataclass(frozen=True)
 class Send:
-    """Put a request to the service."""
+    """Put a request to the service. ``generation`` counts the service sessions that this one has had."""
 
     request: Request
+    generation: int = 0
 
 
 @dataclass(frozen=True)

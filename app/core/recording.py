@@ -29,6 +29,8 @@ class Recording:
         self.microphone = ""
         self.is_open = False
         """A take was asked for and is not over yet."""
+        self.is_ending = False
+        """The open take was asked to end."""
         self.is_capturing = False
         """Samples of the open take are arriving."""
         self._take = -1
@@ -50,11 +52,6 @@ class Recording:
         """All gaps in order; the last one may still last."""
         return tuple(self._gaps)
 
-    @property
-    def has_open_gap(self) -> bool:
-        """A gap has begun and no sample has come since."""
-        return self._gap_began_at is not None
-
     def begin_take(self, media_type: str, max_chunk_seconds: float) -> StartCapture:
         """Open the next take where the last one ended."""
         self._take += 1
@@ -72,17 +69,16 @@ class Recording:
             self._gaps.append(Gap(self.seconds, None, reason))
 
     def on_started(self, event: CaptureStarted) -> None:
-        """The first sample of a take: a gap that was open is over."""
+        """The first sample of a take: a gap that was open is over, unless the take is to end at once."""
         self.is_capturing = True
         self.microphone = event.microphone
-        if self._gap_began_at is not None:
+        if self._gap_began_at is not None and not self.is_ending:
             self._gaps[-1] = replace(self._gaps[-1], seconds=max(0.0, event.at - self._gap_began_at))
             self._gap_began_at = None
 
     def on_over(self, event: CaptureLost | CaptureEnded | CaptureInterrupted) -> None:
         """The open take is over. Only now is it known at which sample an open gap stands."""
-        self.is_open = False
-        self.is_capturing = False
+        self.is_open = self.is_ending = self.is_capturing = False
         if isinstance(event, CaptureLost):
             self.mark_gap("microphone", event.at)
         elif isinstance(event, CaptureInterrupted):

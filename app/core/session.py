@@ -98,6 +98,7 @@ _PROBLEM_OF_STATUS: Final = {
     ServiceStatus.EXPIRED: ProblemKind.SESSION_EXPIRED,
 }
 _LOST_AT_SERVICE: Final = (ProblemKind.SESSION_UNKNOWN, ProblemKind.SESSION_EXPIRED, ProblemKind.SESSION_ENDED)
+_CHANGES_DELIVERY: Final = (*_LOST_AT_SERVICE, ProblemKind.CHUNK_REFUSED)
 _DISK: Final = (ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED)
 
 
@@ -153,6 +154,7 @@ class Session:
     def resume(self) -> list[Command]:
         """What is to be done after replay."""
         self._delivery.in_flight.clear()
+        self._is_waiting = self._is_stuck = False
         self._wanted_notes = dict.fromkeys(self._wanted_notes, _NoteStage.WANTED)
         self._is_poll_due = self.phase is Phase.PROCESSING
         return self._advance()
@@ -167,14 +169,23 @@ class Session:
             return bool(self._recording.chunks)
         return True
 
+    def awaits(self, sent: Send) -> bool:
+        """Whether an answer to this is still wanted: not one that belongs to a service session given up since."""
+        return sent.generation == self._delivery.generation and sent.request in self._delivery.in_flight
+
     def is_durable(self, event: Event) -> bool:
         """Whether an event belongs in the journal: without it, replay would come to another state.
 
         To be asked before the event is handled, since an answer that repeats the last one is not kept twice.
         """
         if isinstance(event, StatusRead):
-            return event.result.status.is_final and event.result != self._result
-        return not isinstance(event, (TimerFired, RequestFailed, TryNow, CheckAgain, NoteAccepted))
+            is_news = event.result.status.is_final and event.result != self._result
+            return is_news or self._delivery.is_looking
+        if isinstance(event, RequestFailed):
+            return isinstance(event.request, EndSession) or event.problem.kind in _CHANGES_DELIVERY
+        if isinstance(event, TimerFired):
+            return event.name == REOPEN  # It opens a take.
+        return not isinstance(event, (TryNow, CheckAgain, NoteAccepted))
 
     @property
     def service_id(self) -> str:
@@ -287,7 +298,7 @@ class Session:
                 self.phase, self._is_poll_due = Phase.PROCESSING, True
         commands: list[Command] = []
         for request in self._due():
-            if request not in self._delivery.in_flight:
+            if not self._delivery.is_on_its_way(request):
                 commands += self._send(request)
         return commands
 
@@ -317,7 +328,7 @@ class Session:
         if isinstance(request, ReadStatus) and self._is_poll_due:
             self._is_poll_due = False
             yield from self._poll_later()
-        yield Send(request)
+        yield Send(request, self._delivery.generation)
 
     def _poll_later(self) -> Iterator[Command]:
         """Polling is a rate, start to start, so that a service that holds the answer is asked again at once."""
@@ -343,8 +354,7 @@ class Session:
 
     def _on_pause(self, event: Pause) -> Iterator[Command]:
         self._recording.mark_gap("paused", event.at)
-        yield CancelTimer(REOPEN)
-        yield EndCapture()
+        yield from self._end_capture()
 
     def _on_resume(self, _: Resume) -> Iterator[Command]:
         # A take that is still closing is waited for: its end opens the next one.
@@ -352,17 +362,19 @@ class Session:
             yield self._begin_take()
 
     def _on_stop(self, _: Stop) -> Iterator[Command]:
-        yield CancelTimer(REOPEN)
-        if self._recording.is_open:
-            yield EndCapture()
+        yield from self._end_capture()
         self._clear_capture_problem()
 
     def _on_discard(self, _: Discard) -> Iterator[Command]:
+        yield from self._end_capture()
+        if not self._recording.is_open:
+            yield EraseAudio()
+
+    def _end_capture(self) -> Iterator[Command]:
         yield CancelTimer(REOPEN)
         if self._recording.is_open:
+            self._recording.is_ending = True
             yield EndCapture()
-        else:
-            yield EraseAudio()
 
     def _on_try_now(self, _: TryNow) -> Iterator[Command]:
         yield CancelTimer(RETRY)
@@ -373,7 +385,7 @@ class Session:
         yield CancelTimer(POLL)
 
     def _on_send_again(self, _: SendAgain) -> Iterator[Command]:
-        self._delivery.start_over()
+        self._delivery.start_over(is_wished=True)
         self._result = self._problem = None
         self._tries = self._polls = 0
         self._is_waiting = self._is_stuck = self._is_poll_due = False
@@ -425,14 +437,14 @@ class Session:
     def _on_capture_ended(self, event: CaptureEnded) -> Iterator[Command]:
         if not self._recording.is_current(event):
             return
-        was_paused = self._recording.has_open_gap
+        is_at_its_end = self.source == FILE and not self._recording.is_ending
         self._recording.on_over(event)
         if self.phase is Phase.DISCARDED:
             yield EraseAudio()
-        elif self.phase is Phase.RECORDING and was_paused:
-            yield self._begin_take()
-        elif self.phase is Phase.RECORDING:
+        elif self.phase is Phase.RECORDING and is_at_its_end:
             self.phase = Phase.DRAINING
+        elif self.phase is Phase.RECORDING:
+            yield self._begin_take()
 
     def _on_capture_interrupted(self, event: CaptureInterrupted) -> Iterator[Command]:
         self._recording.on_over(event)
@@ -555,7 +567,7 @@ class Session:
             self.phase = self.phase if self.phase.is_live else Phase.FAILED
             self._is_stuck, self._problem = self.phase.is_live, problem
         else:
-            self._delivery.start_over()
+            self._delivery.start_over(is_wished=False)
             self._result = self._problem = None
 
     def _wait(self, retry_after_seconds: float | None) -> Iterator[Command]:

@@ -406,11 +406,11 @@ class Engine:
             read_chunk=held.spool.chunk,
             hold_seconds=entry.view.discovery.long_poll_seconds,
         )
-        self._workers.submit(lambda: self._inbox.put(partial(self._on_answer, held.id, carry_out(call))))
+        self._workers.submit(lambda: self._inbox.put(partial(self._on_answer, held.id, command, carry_out(call))))
 
-    def _on_answer(self, session_id: SessionId, fact: Fact) -> None:
+    def _on_answer(self, session_id: SessionId, sent: Send, fact: Fact) -> None:
         held = self._sessions.get(session_id)
-        if held is None:
+        if held is None or not held.session.awaits(sent):
             return
         if not isinstance(fact, RequestFailed):
             self._services.on_answer(held.session.service_id)

@@ -1,0 +1,180 @@
+"""The session machine on random walks through failing microphones, networks and power; broken machines on the same.
+
+A walk that cannot tell a broken machine from a good one would prove nothing: each planted fault below must be caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from app.core.events import (
+    CaptureEnded,
+    CaptureInterrupted,
+    CaptureLost,
+    Command,
+    EndSession,
+    Event,
+    Request,
+    StartCapture,
+    StatusRead,
+    UploadChunk,
+)
+from app.core.session import Session
+from app.core.views import Phase
+from tests.core.walk import Broken, World
+
+WALKS = 150
+STEPS = 120
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block: int) -> None:
+    for seed in range(block * WALKS, (block + 1) * WALKS):
+        try:
+            World(seed).walk(STEPS)
+        except Broken as broken:
+            pytest.fail(f"seed {seed}: {broken}")
+
+
+class EndsWhenStopped(Session):
+    """Ends the session although chunks are still unsent."""
+
+    def _is_ready_to_end(self) -> bool:
+        return self._is_complete()
+
+    def _due(self) -> Iterator[Request]:
+        for request in super()._due():
+            yield EndSession(len(self._recording.chunks)) if isinstance(request, UploadChunk) else request
+
+
+class CountsOneTooFew(Session):
+    """Tells the service one chunk less than it got."""
+
+    def _due(self) -> Iterator[Request]:
+        for request in super()._due():
+            yield EndSession(request.audio_files_sent - 1) if isinstance(request, EndSession) else request
+
+
+class SkipsTheLastChunk(Session):
+    """Forgets the chunk that Stop has sealed."""
+
+    def handle(self, event: Event) -> list[Command]:
+        if type(event).__name__ == "ChunkSealed" and self.phase is Phase.DRAINING:
+            return []
+        return super().handle(event)
+
+
+class ForgetsUploads(Session):
+    """Sends the same chunk twice at once."""
+
+    def _send(self, request: Request) -> Iterator[Command]:
+        yield from super()._send(request)
+        self._delivery.in_flight.discard(request)
+
+
+class KeepsTheLightOn(Session):
+    """Shows that it records after the microphone has gone."""
+
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        if isinstance(event, CaptureLost):
+            self._recording.is_capturing = True
+        return commands
+
+
+class OpensTwice(Session):
+    """Opens the microphone again before the last take is over."""
+
+    def _on_resume_now(self) -> list[Command]:
+        return [self._begin_take()]
+
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        return commands + (self._on_resume_now() if type(event).__name__ == "Resume" else [])
+
+
+class ForgetsInterruption(Session):
+    """Stays recording after a restart, with nothing that records."""
+
+    def handle(self, event: Event) -> list[Command]:
+        return [] if isinstance(event, CaptureInterrupted) else super().handle(event)
+
+
+class JournalsTooLittle(Session):
+    """Does not keep what was uploaded."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and type(event).__name__ != "ChunkUploaded"
+
+
+class NeverAsksForTheRest(Session):
+    """Forgets the templates that did not fit into the session."""
+
+    def _want_note(self, template_id: str) -> None:
+        pass
+
+
+class NumbersFromOne(Session):
+    """Numbers chunks from 1 after a pause."""
+
+    def _begin_take(self) -> Command:
+        command = super()._begin_take()
+        assert isinstance(command, StartCapture)
+        return replace(command, first_chunk=command.first_chunk + (1 if command.take else 0))
+
+
+class TakesWhatItDoesNotOffer(Session):
+    """Takes Resume at any time, button or not."""
+
+    def handle(self, event: Event) -> list[Command]:
+        return [] if type(event).__name__ == "Resume" else super().handle(event)
+
+
+class EndsOnTheWrongTake(Session):
+    """Takes the end of one take for the end of the visit, paused or not."""
+
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        if isinstance(event, CaptureEnded) and self.phase is Phase.PAUSED:
+            self.phase = Phase.DRAINING
+        return commands
+
+
+class BelievesLateAnswers(Session):
+    """Completes on the first status it reads after Stop."""
+
+    def handle(self, event: Event) -> list[Command]:
+        if isinstance(event, StatusRead) and self.phase in (Phase.DRAINING, Phase.ENDING):
+            self.phase = Phase.COMPLETED
+            return []
+        return super().handle(event)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        EndsWhenStopped,
+        CountsOneTooFew,
+        SkipsTheLastChunk,
+        ForgetsUploads,
+        KeepsTheLightOn,
+        OpensTwice,
+        ForgetsInterruption,
+        JournalsTooLittle,
+        NeverAsksForTheRest,
+        NumbersFromOne,
+        TakesWhatItDoesNotOffer,
+        EndsOnTheWrongTake,
+        BelievesLateAnswers,
+    ],
+)
+def test_a_planted_fault_is_caught(planted: type[Session]) -> None:
+    def walk_all() -> None:
+        for seed in range(300):
+            World(seed, planted).walk(STEPS)
+
+    with pytest.raises(Broken):
+        walk_all()
