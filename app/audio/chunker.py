@@ -29,6 +29,8 @@ _DIP = 10
 """Frames, 200 ms: the least that is looked at as a place to cut."""
 _HOPE = 75
 """Frames, 1.5 s: how long a dip waits for a pause. What is held back for it has to be encoded at Stop."""
+_LONGEST_WAIT = 200
+"""Frames, 4 s: how long the best place so far is kept when it is not even a dip."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,14 @@ class Chunker:
             dip = math.fsum(self._powers[self._seen - _DIP : self._seen]) / _DIP
             if dip <= self._best_power:
                 self._best, self._best_power = self._seen - _DIP // 2, dip
+            elif self._seen - self._best > _LONGEST_WAIT:
+                self._settle_for_later()
+
+    def _settle_for_later(self) -> None:
+        recent = np.array(self._powers[self._best - _DIP // 2 + 1 : self._seen])
+        dips = np.convolve(recent, np.ones(_DIP) / _DIP, "valid")
+        lowest = int(dips.argmin())
+        self._best, self._best_power = self._best + 1 + lowest, float(dips[lowest])
 
     def _cut(self) -> int:
         """The frame to cut before, or 0 to go on."""
@@ -127,25 +137,26 @@ class Chunker:
 
 
 class _Loudness:
-    """What is quiet here and now: a histogram of the frames' loudness in which the past fades away."""
+    """What is quiet here and now: the room is known from the last half minute, the voice from the last seconds.
 
-    _FADE = 1.0 - 1.0 / (30 * _FRAMES_A_SECOND)
-    _BINS_DB = 100
+    So a speaker further away than the one before is not taken for a pause.
+    """
+
     _LEAST_SPREAD_DB = 4.0
-    _GREATEST_SPREAD_DB = 40.0
+    _GREATEST_SPREAD_DB = 34.0
 
     def __init__(self) -> None:
-        self._bins = np.zeros(self._BINS_DB)
+        self._room = _Histogram(30.0)
+        self._voice = _Histogram(4.0)
         self._noise_db = 0.0
         self._speech_db = 0.0
 
     def hear(self, power: float) -> None:
-        self._bins *= self._FADE
-        self._bins[min(self._BINS_DB - 1, int(_decibels(power)))] += 1.0
-        below = np.cumsum(self._bins)
-        noise, speech = np.searchsorted(below, below[-1] * np.array((0.03, 0.9)))
-        self._speech_db = float(speech)
-        self._noise_db = max(float(noise), self._speech_db - self._GREATEST_SPREAD_DB)
+        decibels = _decibels(power)
+        self._room.add(decibels)
+        self._voice.add(decibels)
+        self._speech_db = self._voice.quantile(0.8)
+        self._noise_db = max(self._room.quantile(0.03), self._speech_db - self._GREATEST_SPREAD_DB)
 
     @property
     def quiet(self) -> float:
@@ -160,6 +171,24 @@ class _Loudness:
     def _line(self, share: float) -> float:
         spread = max(self._LEAST_SPREAD_DB, share * (self._speech_db - self._noise_db))
         return float(10.0 ** ((self._noise_db + spread) / 10.0))
+
+
+class _Histogram:
+    """Loudness in whole decibels, in which the past fades away."""
+
+    _BINS = 100
+
+    def __init__(self, fade_seconds: float) -> None:
+        self._kept = 1.0 - 1.0 / (fade_seconds * _FRAMES_A_SECOND)
+        self._bins = np.zeros(self._BINS)
+
+    def add(self, decibels: float) -> None:
+        self._bins *= self._kept
+        self._bins[min(self._BINS - 1, int(decibels))] += 1.0
+
+    def quantile(self, share: float) -> float:
+        below = self._bins.cumsum()
+        return float(below.searchsorted(share * below[-1]))
 
 
 def _decibels(power: float) -> float:

@@ -98,9 +98,21 @@ def decode(data: bytes) -> Samples:
         return np.concatenate((samples, conditioner.flush()))
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """A file that is only read onwards.
+
+    WORKAROUND: soundfile seeks after each read of a seekable file, and a seek leaves MP3 silent for some frames,
+    https://github.com/bastibe/python-soundfile/pull/329.
+    """
+
+    def seekable(self) -> bool:
+        """Never."""
+        return False
+
+
 def _open(file: Path | io.BytesIO) -> soundfile.SoundFile:
     try:
-        opened = soundfile.SoundFile(file)
+        opened = _Forward(file)
     except soundfile.LibsndfileError as error:
         raise _unreadable(error.error_string) from error
     except OSError as error:
