@@ -119,7 +119,7 @@ def _transcriber(choice: Choice) -> Transcriber:
     if choice.kind == "openai":
         from app.service.remote_transcriber import OpenAITranscriber
 
-        return OpenAITranscriber(choice.options["url"], choice.key(), choice.options["model"])
+        return OpenAITranscriber(choice.options["url"], choice.key() or "", choice.options["model"])
     from app.service.sphinx import SphinxTranscriber
 
     return SphinxTranscriber()

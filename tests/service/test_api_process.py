@@ -203,7 +203,8 @@ def test_a_hundred_megabytes_are_refused_and_the_service_goes_on(tmp_path: Path,
         address = httpx.URL(service.first_line["base_url"])
         head = (
             f"POST {address.path}/sessions/{SESSION}/audio/audio_0.wav HTTP/1.1\r\n"
-            f"Host: {address.netloc.decode()}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: audio/wav\r\nContent-Length: 100000000\r\n\r\n"
+            f"Host: {address.netloc.decode()}\r\nAuthorization: Bearer {TOKEN}\r\n"
+            "Content-Type: audio/wav\r\nContent-Length: 100000000\r\n\r\n"
         )
         with socket.create_connection((address.host, address.port or 0), DEADLINE_SECONDS) as line:
             line.sendall(head.encode())
