@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from app.service.notes.drugs import Mention, mentions
 from app.service.notes.reading import Token, render, utterances_of
 from app.service.notes.statements import Sentence
 from app.service.notes.vocabulary import Match, Vocabulary
 
 FIELDS = ("name", "dosage", "route", "frequency", "duration", "instructions", "action", "heard_as", "check")
 
-_UNLISTED = "not in the list of drug names; written as heard"
 _TWO_WAYS = "the figures can be read in two ways"
 _KINDS = ("frequencies", "durations", "instructions", "routes")
 _FIELD_OF = {"frequencies": "frequency", "durations": "duration", "instructions": "instructions", "routes": "route"}
@@ -43,7 +43,6 @@ _STOPS = frozenset(
 _FAR = 7
 _REACTION_NEAR = 6
 _NEGATION_NEAR = 4
-_SHORT_NAME, _LONG_NAME = 6, 9
 _DAILY_PATTERN = re.compile(r"\d-\d-\d")
 
 
@@ -67,15 +66,6 @@ class Medication:
     def data(self) -> dict[str, str]:
         """Its form in the note: only what was said."""
         return {name: self.parts[name].text for name in FIELDS if name in self.parts}
-
-
-@dataclass(frozen=True)
-class _Mention:
-    start: int
-    end: int
-    name: str
-    heard_as: str = ""
-    check: str = ""
 
 
 @dataclass
@@ -128,10 +118,10 @@ def _continues(tokens: tuple[Token, ...], words: Vocabulary) -> bool:
 
 
 def _in_passage(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[Medication]:
-    mentions = list(_mentions(tokens, words))
-    for index, mention in enumerate(mentions):
-        previous_end = mentions[index - 1].end if index else 0
-        next_start = mentions[index + 1].start if index + 1 < len(mentions) else len(tokens)
+    found = list(mentions(tokens, words))
+    for index, mention in enumerate(found):
+        previous_end = found[index - 1].end if index else 0
+        next_start = found[index + 1].start if index + 1 < len(found) else len(tokens)
         before = _dose_before(tokens, previous_end, mention.start, words)
         following = _dose_before(tokens, mention.end, next_start, words) if next_start < len(tokens) else None
         details = _details(tokens, mention.end, following.start if following else next_start, words)
@@ -144,7 +134,7 @@ def _in_passage(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[Medica
             yield _medication(tokens, mention, details, action)
 
 
-def _medication(tokens: Sequence[Token], mention: _Mention, details: _Details, action: Part) -> Medication:
+def _medication(tokens: Sequence[Token], mention: Mention, details: _Details, action: Part) -> Medication:
     place = utterances_of(tokens[mention.start : mention.end])
     parts = {"name": Part(mention.name, place)}
     for name, said in details.parts.items():
@@ -156,85 +146,6 @@ def _medication(tokens: Sequence[Token], mention: _Mention, details: _Details, a
         if text:
             parts[name] = Part(text, place)
     return Medication(parts)
-
-
-# Names
-
-
-def _mentions(tokens: tuple[Token, ...], words: Vocabulary) -> Iterator[_Mention]:
-    at = 0
-    while at < len(tokens):
-        mention = _mention_at(tokens, at, words)
-        if mention and not (
-            mention.end < len(tokens) and tokens[mention.end].key in words.words("not_a_drug_before")
-        ):
-            yield mention
-        at = mention.end if mention else at + 1
-
-
-def _mention_at(tokens: tuple[Token, ...], at: int, words: Vocabulary) -> _Mention | None:
-    match = words.drugs.at(tokens, at)
-    if match:
-        return _Mention(at, match.end, render(tokens[at : match.end]).rstrip(",").lower())
-    return _nearly_heard(tokens, at, words) or _unlisted(tokens, at, words)
-
-
-def _nearly_heard(tokens: tuple[Token, ...], at: int, words: Vocabulary) -> _Mention | None:
-    """One word, or two that the recogniser made of one, right before a dose."""
-    for length in (1, 2):
-        said = tokens[at : at + length]
-        is_before_dose = len(said) == length and _is_dose(tokens, at + length, words)
-        if not is_before_dose or not all(token.key.isalpha() for token in said):
-            continue
-        is_name_itself = length > 1 and (words.drugs.at(said, 1) or _nearly(said[1].key, words))
-        name = "" if is_name_itself else _nearly("".join(token.key for token in said), words)
-        if name:
-            return _Mention(at, at + length, name, heard_as=render(said))
-    return None
-
-
-def _is_dose(tokens: Sequence[Token], at: int, words: Vocabulary) -> bool:
-    match = words.dosages.at(tokens, at)
-    return match is not None and tokens[at].number is not None
-
-
-def _nearly(said: str, words: Vocabulary) -> str:
-    """The one drug name that is a slip away from what was heard."""
-    if len(said) < _SHORT_NAME or said in words.words("generic"):
-        return ""
-    limit = 2 if len(said) >= _LONG_NAME else 1
-    alike = (name for name in words.drug_names if abs(len(name) - len(said)) <= limit and name[0] == said[0])
-    near = [(_distance(said, name), name) for name in alike]
-    near = sorted(pair for pair in near if pair[0] <= limit)
-    is_clear = len(near) == 1 or (len(near) > 1 and near[0][0] < near[1][0])
-    return near[0][1] if is_clear and len(near[0][1]) >= _SHORT_NAME else ""
-
-
-def _distance(one: str, other: str) -> int:
-    """How many letters must be changed, put in or left out."""
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        previous, row[0] = row[0], i
-        for j, wanted in enumerate(other, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (letter != wanted))
-    return row[-1]
-
-
-def _unlisted(tokens: Sequence[Token], at: int, words: Vocabulary) -> _Mention | None:
-    """A word that stands where a drug stands: after ``take`` or ``start``, right before so many mg."""
-    word = tokens[at].key
-    dose = words.dose_units.at(tokens, at + 2) if at + 1 < len(tokens) and tokens[at + 1].number is not None else None
-    is_word = word.isalpha() and len(word) >= _SHORT_NAME - 1 and not word.endswith("ly")
-    if (
-        not dose
-        or dose.value not in {"mg", "mcg"}
-        or not is_word
-        or word in words.words("generic") | words.quantities
-    ):
-        return None
-    leads = words.phrases("actions").first(tokens, 0, at) or words.phrases("taking").first(tokens, 0, at)
-    is_cue = words.phrases("taking").at(tokens, at) or words.phrases("actions").at(tokens, at)
-    return _Mention(at, at + 1, word, check=_UNLISTED) if leads and not is_cue else None
 
 
 # What is said of a drug
@@ -369,7 +280,7 @@ def _is_withdrawn(between: Sequence[Token], words: Vocabulary) -> bool:
 # What to do with it
 
 
-def _action(tokens: Sequence[Token], mention: _Mention, end: int, words: Vocabulary) -> Part | None:
+def _action(tokens: Sequence[Token], mention: Mention, end: int, words: Vocabulary) -> Part | None:
     """What is to be done with the drug, with an empty text when nothing is said of that; None when not taken."""
     cues = list(_cues(tokens[: mention.start], words))
     kind, match = cues[-1] if cues else ("", None)
@@ -416,7 +327,7 @@ def _is_negated(before: Sequence[Token], cue: Match, words: Vocabulary) -> bool:
     return any(key in words.words("negations") for key in near)
 
 
-def _is_reaction(tokens: Sequence[Token], mention: _Mention, end: int, words: Vocabulary) -> bool:
+def _is_reaction(tokens: Sequence[Token], mention: Mention, end: int, words: Vocabulary) -> bool:
     """``penicillin gives me a rash``."""
     return words.phrases("reactions").first(tokens, mention.end, min(end, mention.end + _REACTION_NEAR)) is not None
 

@@ -23,7 +23,7 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _ENDS = {".", "?", "!", "…", "।"}
-_TITLES = {"dr", "mr", "mrs", "ms", "st", "vs"}
+_SHORT_FORMS = {"dr", "mr", "mrs", "ms", "st", "vs", "x"}
 _YEARS = {19, 20}
 _DIGITS, _TENS = range(1, 10), range(10, 100)
 
@@ -76,7 +76,7 @@ def _pieces(text: str, utterance: int) -> list[Token]:
         if kind == "label":
             speaker = "patient" if said.lower().startswith("p") else "doctor"
         elif kind == "mark":
-            if tokens and not (said == "." and tokens[-1].key in _TITLES):
+            if tokens and not (said == "." and tokens[-1].key in _SHORT_FORMS):
                 tokens[-1] = replace(tokens[-1], mark=said)
         else:
             value = _value(said) if kind == "figure" else None

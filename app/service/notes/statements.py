@@ -19,6 +19,7 @@ SECTIONS: tuple[Section, ...] = ("subjective", "objective", "assessment", "plan"
 
 _LONGEST_SHORT_ANSWER = 6
 _LONGEST_PHRASE = 8
+_SHORTEST_SENTENCE = 2
 _ANSWERS = {"no", "yes", "yeah", "nope"}
 _ENDS = {".", "?", "!", "…", "।"}
 
@@ -126,10 +127,33 @@ def _clauses(run: list[Token], words: Vocabulary) -> Iterator[list[Token]]:
         is_answer = asks and run[at].key in _ANSWERS and run[at - 1].key not in {"or", "there's"}
         asks_again = run[at - 1].key in _ANSWERS and at - 1 == start and _is_question(run[at:], words)
         is_order = run[at].key in {"so", "and", "then", "but"} and _is_order(run, at + 1, words)
-        if is_answer or asks_again or is_order:
+        if is_answer or asks_again or is_order or _begins_sentence(run, start, at, words):
             yield run[start:at]
-            start, asks = at, asks_again
+            start = at
+            asks = run[-1].mark != "?" and _is_question(run[at:], words)
     yield run[start:]
+
+
+def _begins_sentence(run: list[Token], start: int, at: int, words: Vocabulary) -> bool:
+    """Speech without punctuation goes on without a pause: a new sentence shows by its first words."""
+    is_object = run[at - 1].key in {"you", "it", "me"} and run[at].key in {
+        "your",
+        "i",
+        "there",
+        "this",
+        "we",
+        "please",
+    }
+    is_linked = run[at - 1].key in words.words("sentence_links") and not is_object
+    if at - start < _SHORTEST_SENTENCE or run[-1].mark in _ENDS or is_linked:
+        return False
+    opening = start + _opening(run[start:at], words)
+    if run[opening].key in words.words("subordinates"):
+        return False
+    asks = words.phrases("question_starts").at(run, at) and not _is_question(run[start:at], words)
+    orders = words.phrases("plan_openers").at(run, at)
+    is_order = orders is not None and words.drugs.at(run, orders.end) is not None
+    return bool(asks) or is_order or words.phrases("sentence_starts").at(run, at) is not None
 
 
 def _is_order(run: list[Token], at: int, words: Vocabulary) -> bool:

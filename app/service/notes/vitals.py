@@ -18,6 +18,7 @@ _DIASTOLIC = (30, 160)
 _PRESSURE = "blood pressure"
 _OUT_OF_RANGE = "outside the possible range; written as heard"
 _OTHER_TIME = "said of another time or place"
+_NO_DECIMALS = "what was said after “point” was not understood"
 _NEAR = 6
 
 
@@ -167,7 +168,10 @@ def _value(vital: VitalSign, tokens: Sequence[Token], at: int, words: Vocabulary
     unit, is_sane = _checked(vital, unit, number)
     if not is_sane and tokens[at].parts:
         text = " ".join(f"{part:g}" for part in tokens[at].parts)
-    return Reading(vital.name, text, unit, utterances_of(tokens[at:end]), "" if is_sane else _OUT_OF_RANGE, (at, end))
+    check = "" if is_sane else _OUT_OF_RANGE
+    if end < len(tokens) and tokens[end].key == "point":
+        check = _NO_DECIMALS
+    return Reading(vital.name, text, unit, utterances_of(tokens[at:end]), check, (at, end))
 
 
 def _decimal(vital: VitalSign, tokens: Sequence[Token], at: int) -> tuple[int, str, float]:
