@@ -24,6 +24,7 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 def serve(host: str, port: int, token: str | None, data: Path | None, *, is_with_app: bool) -> int:
     """Serve until stopped; the exit code."""
+    from app.service.database import DatabaseProblem
     from app.service.engines import ConfigurationProblem
     from app.service.server import FolderInUse, run, write_line
 
@@ -39,7 +40,7 @@ def serve(host: str, port: int, token: str | None, data: Path | None, *, is_with
         if is_with_app:
             return _stand_by(folder)
         return _fail(str(taken))
-    except (ValueError, ConfigurationProblem) as error:
+    except (ValueError, ConfigurationProblem, DatabaseProblem) as error:
         return _fail(str(error))
     return 0
 
