@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +44,25 @@ def _recording() -> tuple[Take, MemorySpool]:
     return take, spool
 
 
+@contextmanager
+def _recorder() -> Iterator[subprocess.Popen[str]]:
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "tests.audio.record"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with recorder:
+        try:
+            assert recorder.stdout is not None
+            assert recorder.stdout.readline().startswith("CaptureStarted")
+            yield recorder
+        finally:
+            recorder.kill()
+
+
+def _last_words(recorder: subprocess.Popen[str]) -> str:
+    assert recorder.stdout is not None
+    return recorder.stdout.read().splitlines()[-1]
+
+
 def test_what_is_said_is_recorded_whole_and_as_loud(rig: PulseRig, tmp_path: Path) -> None:
     said = np.convolve(talk(3.0).samples, np.ones(8) / 8, "same").astype(np.int16)
     soundfile.write(tmp_path / "said.wav", said, RATE_HZ)
@@ -65,35 +87,28 @@ def test_stop_is_quick(rig: PulseRig) -> None:
 
 
 def test_a_sound_server_that_dies_is_noticed_and_what_was_said_is_kept(rig: PulseRig) -> None:
-    take, spool = _recording()
-    began = time.monotonic()
-    rig.kill()
-    lost = take.await_end()
-    assert isinstance(lost, CaptureLost)
-    assert lost.problem.kind is ProblemKind.MICROPHONE_LOST
-    assert time.monotonic() - began < 2.0
-    np.testing.assert_array_equal(spool.decoded, spool.pcm)
-    assert len(spool.pcm)
+    with _recorder() as recorder:
+        began = time.monotonic()
+        rig.kill()
+        assert _last_words(recorder) == "CaptureLost microphone_lost kept"
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_sound_server_that_hangs_holds_nobody_up(rig: PulseRig) -> None:
-    take, _ = _recording()
-    rig.freeze()
-    began = time.monotonic()
-    lost = take.await_end()
-    rig.freeze(False)
-    assert isinstance(lost, CaptureLost)
-    assert lost.problem.kind is ProblemKind.MICROPHONE_LOST
-    assert time.monotonic() - began < 3.0
+    with _recorder() as recorder:
+        began = time.monotonic()
+        rig.freeze()
+        assert _last_words(recorder) == "CaptureLost microphone_lost kept"
+    assert time.monotonic() - began < 5.0
 
 
 def test_stop_while_the_sound_server_hangs_ends_the_take(rig: PulseRig) -> None:
-    take, _ = _recording()
-    rig.freeze()
-    take.capture.end()
-    end = take.await_end()
-    rig.freeze(False)
-    assert isinstance(end, CaptureEnded)
+    with _recorder() as recorder:
+        rig.freeze()
+        assert recorder.stdin is not None
+        recorder.stdin.write("\n")
+        recorder.stdin.flush()
+        assert _last_words(recorder) == "CaptureEnded - kept"
 
 
 def test_the_system_s_default_is_listed_and_records_under_its_own_name(rig: PulseRig) -> None:
