@@ -109,7 +109,7 @@ def _goes_on(run: Sequence[Token], following: Sequence[Token], words: Vocabulary
         return True
     if _is_question(run, words):
         return False
-    if run[-1].key in words.words("dangling_verbs"):
+    if run[-1].key in words.words("dangling_unless_asked"):
         return True
     if following[0].number is not None:
         ends_open = run[-1].key in words.vital_endings or words.drugs.at(run, len(run) - 1) is not None
