@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QLoggingCategory, QObject, Qt
 from PySide6.QtGui import QFont, QFontDatabase, QFontInfo, QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -21,14 +21,16 @@ _NO_FACE = frozenset({"", "Sans", "Sans Serif", "DejaVu Sans", "Helvetica"})
 
 def create_application(argv: list[str]) -> QApplication:
     """The application, dressed. There is one a process: a second call dresses the same one again."""
+    # Qt notes each face that cannot shape Indic text by itself, then shapes it with one that can.
+    QLoggingCategory.setFilterRules("qt.text.font.db.info=false")
     existing = QApplication.instance()
     app = existing if isinstance(existing, QApplication) else QApplication(argv)
     app.setApplicationName("ScribeDesk")
     app.setApplicationDisplayName("ScribeDesk")
     app.setDesktopFileName("scribedesk")
     app.setWindowIcon(QIcon(str(RESOURCES / "scribedesk.svg")))
-    app.setStyle("Fusion")
     if appearance_of(app) is None:
+        app.setStyle("Fusion")
         Appearance(app)
     return app
 

@@ -129,6 +129,7 @@ class Banner(QFrame):
         super().__init__()
         identify(self, identifier)
         self._notice: Notice | None = None
+        self._is_roomy = True
         self._shape = Shape("warn", "warn", 22)
         self._what = label(role="strong", wrap=True)
         self._more = label(wrap=True)
@@ -162,14 +163,23 @@ class Banner(QFrame):
         if notice == self._notice:
             return
         self._notice = notice
+        self._show()
+
+    def set_roomy(self, is_roomy: bool) -> None:
+        """Whether there is room for the details too."""
+        if is_roomy != self._is_roomy:
+            self._is_roomy = is_roomy
+            self._show()
+
+    def _show(self) -> None:
+        notice = self._notice
         if notice is not None:
             restyle(self, "tone", notice.tone)
             self._shape.draw({"info": "info", "danger": "danger"}.get(notice.tone, "warn"), notice.tone)
             set_visible_text(self._what, notice.what)
             set_visible_text(self._more, notice.more)
-            set_visible_text(
-                self._detail, self.tr("Details: {text}").format(text=notice.detail) if notice.detail else ""
-            )
+            details = self.tr("Details: {text}").format(text=notice.detail)
+            set_visible_text(self._detail, details if notice.detail and self._is_roomy else "")
             for name, each in self._buttons.items():
                 each.setVisible(name in notice.allowed)
                 each.setEnabled(name in notice.allowed)

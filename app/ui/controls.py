@@ -53,7 +53,7 @@ def button(text: str, identifier: str, kind: str = "", picture: str = "", ink: s
         made.setProperty("kind", kind)
     if picture:
         made.setIcon(icon(picture, ink or _INK.get(kind, "text")))
-        made.setIconSize(QSize(theme.px(18), theme.px(18)))
+    made.setIconSize(QSize(theme.px(18), theme.px(18)))
     return made
 
 

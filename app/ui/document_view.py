@@ -65,6 +65,7 @@ class DocumentView(QTextBrowser):
         if shown != self._shown:
             self._shown = shown
             self._rebuild()
+            self.verticalScrollBar().setValue(0)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802
         """Qt's hook: the ink of times and tables belongs to the theme."""
@@ -84,6 +85,8 @@ class DocumentView(QTextBrowser):
             writer.talk(self._shown)
         elif self._shown is not None:
             writer.document(self._shown)
+        # Writing has pushed the reader's own cursor to the end.
+        self.moveCursor(QTextCursor.MoveOperation.Start)
         bar.setValue(at)
 
 

@@ -71,17 +71,19 @@ class _StageRow(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setRange(0, 100)
-        self._bar.setFixedWidth(theme.px(180))
+        self._bar.setMinimumWidth(theme.px(48))
+        self._bar.setMaximumWidth(theme.px(180))
         self._word = label(role="small")
         row = QHBoxLayout(self)
         row.setContentsMargins(0, theme.px(4), 0, theme.px(4))
         row.setSpacing(theme.px(12))
         row.addWidget(self._shape)
-        self._title.setMinimumWidth(theme.px(180))
+        self._title.setMinimumWidth(theme.px(150))
         row.addWidget(self._title)
+        self._figures.setMinimumWidth(theme.px(110))
         row.addWidget(self._figures)
+        row.addWidget(self._bar, 2)
         row.addStretch(1)
-        row.addWidget(self._bar)
         row.addWidget(self._word)
         self._word.setMinimumWidth(theme.px(48))
 
@@ -120,9 +122,7 @@ class FinishingPage(QFrame):
         self._title = label(role="heading")
         self._when = label(role="muted")
         self._rows = [_StageRow() for _ in range(5)]
-        self._promise = label(
-            self.tr("You can go on: this finishes by itself, and is listed at the left."), wrap=True
-        )
+        self._promise = label(self.tr("You can go on. This finishes by itself and stays in the list."), wrap=True)
         self._next = button(self.tr("Ne&xt patient"), "next-patient", "primary", "next")
         self._next.setDefault(True)
         on_click(self._next, self.next_asked.emit)
@@ -134,7 +134,8 @@ class FinishingPage(QFrame):
     def _make_text(self) -> tuple[QFrame, LiveTranscript]:
         frame, column = card(6)
         text = LiveTranscript()
-        text.setMinimumHeight(theme.px(100))
+        text.setMinimumHeight(theme.px(88))
+        text.setMaximumWidth(theme.px(theme.READING_COLUMN_PX))
         column.addWidget(label(self.tr("Transcript as it comes"), "small"))
         column.addWidget(text, 1)
         return frame, text

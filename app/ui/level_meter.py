@@ -159,6 +159,8 @@ class LevelMeter(QWidget):
         """Whether there is a level to show."""
         self._is_active = is_active
         self._run()
+        if not self._timer.isActive():
+            self._show(Level())
 
     def is_running(self) -> bool:
         """Whether levels are being pulled now."""
@@ -198,7 +200,7 @@ class LevelMeter(QWidget):
         figure = f"\u2212{abs(round(bar))} dBFS" if bar > FLOOR_DBFS * 1.5 else "\u2212∞ dBFS"
         if figure != self._figure.text():
             self._figure.setText(figure)
-        state = verdict(self._ballistics, level)
+        state = verdict(self._ballistics, level) if self._is_active else State("state-ready", "muted", tr("off"))
         self._shape.draw(state.icon, state.token)
         if state.word != self._word.text():
             self._word.setText(state.word)

@@ -80,10 +80,9 @@ def note_state(status: TemplateStatus) -> State:
 def service_state(view: AppView) -> State:
     """How the chosen service stands."""
     name = view.service.name or tr("Scribe service")
-    state, problem = view.service.state, view.service.problem
+    state = view.service.state
     if state is ServiceState.UNREACHABLE:
-        words = problem_words(problem).what if problem is not None else tr("cannot be reached")
-        return State("cloud-off", "warn", f"{name} · {words}")
+        return State("cloud-off", "warn", tr("{name} · cannot be reached").format(name=name))
     if state is ServiceState.STARTING:
         return State("state-finishing", "muted", tr("{name} · starting").format(name=name))
     return State("cloud", "ok", tr("{name} · ready").format(name=name))

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, 
 from app.core.events import Discard, Intent, Pause, Resume, Stop
 from app.core.views import Gap, Level, Phase, SessionView
 from app.ui import theme
-from app.ui.controls import FlowRow, button, card, identify, label, on_click, scrolled, set_visible_text
-from app.ui.icons import Shape
+from app.ui.controls import FlowRow, button, card, identify, label, on_click, restyle, scrolled, set_visible_text
+from app.ui.icons import Shape, icon
 from app.ui.level_meter import LevelMeter
 from app.ui.phrases import clock_time, length, session_title, state_of, where_audio
 
@@ -113,7 +113,8 @@ class RecordingPage(QFrame):
         frame, column = card(6)
         column.addWidget(label(self.tr("Transcript as it comes"), "small"))
         column.addWidget(self._transcript, 1)
-        self._transcript.setMinimumHeight(theme.px(120))
+        self._transcript.setMinimumHeight(theme.px(88))
+        self._transcript.setMaximumWidth(theme.px(theme.READING_COLUMN_PX))
         return frame
 
     def _footer(self) -> QFrame:
@@ -192,6 +193,8 @@ class RecordingPage(QFrame):
             (self._discard, "Discard"),
         ):
             each.setEnabled(name in session.allowed)
+        restyle(self._stop, "kind", "" if is_paused else "primary")
+        self._stop.setIcon(icon("stop", "text" if is_paused else "on_accent"))
         self._pause.setVisible(not is_paused)
         self._resume.setVisible(is_paused)
         if had_focus:

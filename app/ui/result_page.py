@@ -26,7 +26,7 @@ from app.core.scribe import TemplateResult, TemplateStatus
 from app.core.views import AppView, Phase, SessionView
 from app.ui import theme
 from app.ui.banner import missing_text
-from app.ui.controls import FlowRow, button, identify, label, on_click, set_visible_text
+from app.ui.controls import FlowRow, button, identify, label, on_click, scrolled, set_visible_text
 from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
@@ -67,7 +67,7 @@ class ResultPage(QFrame):
     def _make_head(self, ask_discard: Callable[[], None]) -> None:
         self._shape = Shape("state-done", "ok", 24)
         self._title = label(role="title")
-        self._facts = label(role="muted")
+        self._facts = label(role="muted", wrap=True)
         identify(self._facts, "state-word")
         self._told = label(role="small")
         self._copy = button(self.tr("Cop&y note"), "copy-note", "primary", "copy")
@@ -105,11 +105,16 @@ class ResultPage(QFrame):
         line.setProperty("rule", "true")
         inner.addWidget(line)
         inner.addWidget(self._stack, 1)
-        column = QVBoxLayout(self)
+        panel.setMinimumHeight(theme.px(190))
+        content = QWidget()
+        column = QVBoxLayout(content)
         column.setContentsMargins(theme.px(32), theme.px(20), theme.px(32), theme.px(20))
         column.setSpacing(theme.px(16))
         column.addLayout(head)
         column.addWidget(panel, 1)
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.addWidget(scrolled(content))
 
     # Wishes --------------------------------------------------------------------------------------------------------
 
@@ -260,6 +265,7 @@ class NotePanel(QWidget):
         column.addWidget(self._again, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._document, 1)
         column.addWidget(self._made_by)
+        column.addStretch(0)
 
     def render(self, note: TemplateResult, *, can_make: bool) -> None:  # type: ignore[override]
         """Show the note."""
@@ -271,7 +277,7 @@ class NotePanel(QWidget):
         self._note = note
         set_visible_text(self._trouble, self._trouble_text(note))
         set_visible_text(self._reason, " · ".join(filter(None, (note.error, *note.warnings))))
-        set_visible_text(self._made_by, self.tr("Made by {name}").format(name=note.made_by) if note.made_by else "")
+        set_visible_text(self._made_by, self.tr("Made by: {name}").format(name=note.made_by) if note.made_by else "")
         self._document.show_document(document(note.data))
         self._document.setVisible(not is_failed or note.data is not None)
 
@@ -305,6 +311,7 @@ class TranscriptPanel(QWidget):
         column.addWidget(self._empty)
         column.addWidget(self._document, 1)
         column.addWidget(self._made_by)
+        column.addStretch(0)
 
     def render(self, session: SessionView) -> None:  # type: ignore[override]
         """Show the session's transcript."""
@@ -316,7 +323,7 @@ class TranscriptPanel(QWidget):
         self._document.show_document(self._talk)
         self._document.setVisible(has_text)
         by = session.transcript_by
-        set_visible_text(self._made_by, self.tr("Made by {name}").format(name=by) if by else "")
+        set_visible_text(self._made_by, self.tr("Made by: {name}").format(name=by) if by else "")
 
     def text(self) -> str:
         """The transcript as plain text."""

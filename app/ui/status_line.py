@@ -5,6 +5,7 @@ Main thread.
 
 from __future__ import annotations
 
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.core.views import AppView
@@ -12,6 +13,8 @@ from app.ui import theme
 from app.ui.controls import identify, label
 from app.ui.icons import Shape
 from app.ui.phrases import queue, service_state
+
+_ALL_NEEDS_PX = 760
 
 
 class StatusLine(QWidget):
@@ -35,8 +38,16 @@ class StatusLine(QWidget):
         row.addWidget(Shape("upload", "muted", 18))
         row.addWidget(self._queue)
         row.addStretch(1)
-        row.addWidget(Shape("computer", "muted", 18))
+        self._computer = Shape("computer", "muted", 18)
+        row.addWidget(self._computer)
         row.addWidget(self._storage)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Qt's hook: in a narrow window the service and the queue come first."""
+        super().resizeEvent(event)
+        has_room = self.width() >= theme.px(_ALL_NEEDS_PX)
+        self._computer.setVisible(has_room)
+        self._storage.setVisible(has_room)
 
     def render(self, view: AppView) -> None:  # type: ignore[override]
         """Show the facts of now."""

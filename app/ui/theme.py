@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from PySide6.QtGui import QColor, QPalette
 
 SPACE = (4, 8, 12, 16, 24, 32)
+_RECORD_MOST_PX = 88
+"""However large the text: the button must leave room for the page."""
 READING_COLUMN_PX = 720
 """About 75 characters of the reading face, with its margins."""
 
@@ -267,12 +269,12 @@ def palette(theme: Theme) -> QPalette:
 
 def style_sheet(theme: Theme) -> str:
     """The whole window's style sheet, at the text size in force."""
-    edge = theme.edge_px
+    edge, record = theme.edge_px, min(px(64), _RECORD_MOST_PX)
     values = {f"c_{name}": value for name, value in vars(theme).items() if isinstance(value, str)}
     values |= {f"p{n}": f"{px(n)}px" for n in (2, 4, 6, 8, 10, 12, 13, 14, 15, 16, 18, 20, 24, 28, 32, 36, 40, 64)}
     values |= {"edge": f"{edge}px", "ring": f"{edge + 1}px", "h_field": f"{px(36) - 2 * edge}px"}
     values |= {"pad_y": f"{px(6)}px", "pad_x": f"{px(14)}px", "pad_x_ring": f"{px(14) - 1}px", "pill": f"{px(14)}px"}
-    values |= {"h_chip": f"{px(30) - 2 * edge}px", "h_record": f"{px(64) - 2 * edge}px", "r_record": f"{px(32)}px"}
+    values |= {"h_chip": f"{px(30) - 2 * edge}px", "h_record": f"{record - 4}px", "r_record": f"{record // 2}px"}
     sheet = _SHEET
     for name in sorted(values, key=len, reverse=True):
         sheet = sheet.replace(f"${name}", values[name])
@@ -308,7 +310,7 @@ QPushButton:hover, QToolButton:hover { background: $c_raised; }
 QPushButton:pressed, QToolButton:pressed { background: $c_sel; }
 QPushButton:focus, QToolButton:focus { border: 2px solid $c_focus; padding: 0 $pad_x_ring; }
 QPushButton:disabled, QToolButton:disabled { color: $c_muted; background: $c_raised; border-color: $c_line; }
-QToolButton::menu-indicator { image: none; }
+QPushButton::menu-indicator, QToolButton::menu-indicator { image: none; width: 0; }
 
 QPushButton[kind="primary"] { background: $c_accent; color: $c_on_accent; border-color: $c_accent; font-weight: 600; }
 QPushButton[kind="primary"]:hover { background: $c_accent_hover; border-color: $c_accent_hover; }
@@ -351,6 +353,7 @@ QLineEdit, QComboBox {
   background: $c_surface; border: $edge solid $c_border; border-radius: 6px; padding: 0 $p10; min-height: $h_field;
   selection-background-color: $c_sel; selection-color: $c_text;
 }
+QLineEdit, QPlainTextEdit { placeholder-text-color: $c_muted; }
 QLineEdit:focus, QComboBox:focus { border: 2px solid $c_focus; }
 QLineEdit:disabled, QComboBox:disabled { background: $c_raised; color: $c_muted; border-color: $c_line; }
 QComboBox::drop-down { border: none; width: $p28; }

@@ -12,7 +12,16 @@ from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeyEvent, QKeySequence, QResizeEvent
+from PySide6.QtGui import (
+    QAccessible,
+    QAccessibleAnnouncementEvent,
+    QAction,
+    QActionGroup,
+    QCloseEvent,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -32,6 +41,7 @@ from app.ui.banner import Banner, notice_for_app, notice_for_session
 from app.ui.controls import identify
 from app.ui.finishing_page import FinishingPage
 from app.ui.icons import icon
+from app.ui.phrases import state_of
 from app.ui.ready_page import ReadyPage
 from app.ui.recording_page import RecordingPage
 from app.ui.result_page import ResultPage
@@ -41,6 +51,8 @@ from app.ui.status_line import StatusLine
 _Page = ReadyPage | RecordingPage | FinishingPage | ResultPage
 _SIDE_NEEDS_PX = 900
 """Narrower than this the list of sessions gives its room to the page."""
+
+_DETAILS_NEED_PX = 560
 
 
 class MainWindow(QMainWindow):
@@ -56,6 +68,7 @@ class MainWindow(QMainWindow):
         self._view = AppView()
         self._selected: SessionId | None = None
         self._may_close = False
+        self._announced = ""
         self._side_wish: bool | None = None
         self.setWindowTitle("ScribeDesk")
         self._recording: RecordingPage | None = None
@@ -150,7 +163,6 @@ class MainWindow(QMainWindow):
         self._show_theme()
         self._side.render(view, self._selected)
         self._status.render(view)
-        self._app_banner.render(notice_for_app(view))
         self._show_page()
 
     def select(self, session_id: SessionId | None) -> None:
@@ -166,7 +178,11 @@ class MainWindow(QMainWindow):
 
     def _show_page(self) -> None:
         session = self._session()
+        # A session says by itself that the service is away; once is enough.
+        concerns_all = session is None or self._view.problem is not None
+        self._app_banner.render(notice_for_app(self._view) if concerns_all else None)
         self._banner.render(notice_for_session(session) if session is not None else None)
+        self._announce(session)
         before = self._pages.currentWidget()
         if session is None:
             page: _Page = self._ready
@@ -184,6 +200,13 @@ class MainWindow(QMainWindow):
         self._show_actions(session)
         if page is not before:
             self._focus(page)
+
+    def _announce(self, session: SessionView | None) -> None:
+        """Tell a screen reader when the state of what is looked at changes."""
+        word = state_of(session).word if session is not None else ""
+        if word and word != self._announced and QAccessible.isActive():
+            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, word))
+        self._announced = word
 
     def _focus(self, page: _Page) -> None:
         # Whoever walks through the list with the keyboard stays in it.
@@ -343,6 +366,8 @@ class MainWindow(QMainWindow):
         """Qt's hook."""
         super().resizeEvent(event)
         self._show_side()
+        for banner in (self._banner, self._app_banner):
+            banner.set_roomy(self.height() >= theme.px(_DETAILS_NEED_PX))
 
     def _toggle_side(self) -> None:
         self._side_wish = self._side.isHidden()

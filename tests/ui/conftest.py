@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import shiboken6
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -12,7 +13,7 @@ from app.core.views import Level, Wish
 from app.ui.application import appearance_of, create_application
 from app.ui.window import MainWindow
 from tests.ui.desk import Desk
-from tests.ui.samples import LEVEL, NOW, STATES
+from tests.ui.samples import LEVEL, NOW
 
 
 @pytest.fixture
@@ -30,11 +31,12 @@ def level() -> Callable[[], Level]:
 
 
 @pytest.fixture
-def desk(qtbot: QtBot, dressed: QApplication, level: Callable[[], Level]) -> Desk:
+def desk(qtbot: QtBot, dressed: QApplication, level: Callable[[], Level]) -> Iterator[Desk]:
     posted: list[Wish] = []
     window = MainWindow(posted.append, level, lambda: NOW)
-    qtbot.addWidget(window, before_close_func=lambda _window: window.render(STATES["ready"][0]))
     window.resize(1366, 768)
     window.show()
     qtbot.waitExposed(window)
-    return Desk(window, posted)
+    yield Desk(window, posted)
+    # At once, not later: hundreds of windows that are still there make each new one slower.
+    shiboken6.delete(window)

@@ -1,0 +1,133 @@
+"""Notes and transcripts are shown as they were written, and never as markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QGuiApplication, QTextTable
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.core.document import document
+from app.core.scribe import TemplateResult, TemplateStatus, Utterance
+from app.core.views import Phase
+from app.ui.document_view import DocumentView, Talk
+from tests.ui.desk import Desk
+from tests.ui.samples import MEDICATIONS, NOTES, SOAP, session, view
+
+HOSTILE = 'Give <50 mg & <img src="file:///etc/passwd"> <b>now</b> <script>x</script>'
+
+
+@pytest.fixture
+def reader(qtbot: QtBot) -> DocumentView:
+    made = DocumentView("note-text-x", "Note")
+    qtbot.addWidget(made)
+    made.resize(700, 400)
+    made.show()
+    return made
+
+
+@pytest.mark.parametrize("data", [HOSTILE, {"plan": HOSTILE}, [HOSTILE, "two"], [{"dose": HOSTILE, "drug": "A"}]])
+def test_angle_brackets_are_text(reader: DocumentView, data: object) -> None:
+    reader.show_document(document(data))
+    assert "<50 mg" in reader.toPlainText()
+    assert "<script>x</script>" in reader.toPlainText()
+    assert "￼" not in reader.toPlainText()
+
+
+def test_a_transcript_is_text_too(reader: DocumentView) -> None:
+    reader.show_document(Talk("", (Utterance(HOSTILE, 12.0),)))
+    assert f"00:12\t{HOSTILE}" in reader.toPlainText()
+
+
+def test_nothing_is_loaded_and_no_link_is_followed(reader: DocumentView) -> None:
+    assert reader.loadResource(2, QUrl("file:///etc/passwd")) is None
+    assert not reader.openLinks()
+    assert not reader.openExternalLinks()
+
+
+def test_a_list_of_medications_is_a_table(reader: DocumentView) -> None:
+    reader.show_document(document(MEDICATIONS))
+    (table,) = [each for each in reader.document().rootFrame().childFrames() if isinstance(each, QTextTable)]
+    assert table.rows() == 3
+    cell = table.cellAt(2, 1)
+    assert cell.firstCursorPosition().block().text() == "<50 mg"
+
+
+def test_headings_and_lists_are_told_apart_for_a_screen_reader(reader: DocumentView) -> None:
+    reader.show_document(document(SOAP))
+    block, headings, bullets = reader.document().begin(), 0, 0
+    while block.isValid():
+        headings += block.blockFormat().headingLevel() > 0
+        bullets += block.textList() is not None
+        block = block.next()
+    assert headings == 4
+    assert bullets == 6
+
+
+def test_a_document_is_not_built_again_when_it_is_the_same(reader: DocumentView) -> None:
+    reader.show_document(document(SOAP))
+    before = reader.document().revision()
+    reader.show_document(document(SOAP))
+    assert reader.document().revision() == before
+
+
+def test_it_begins_at_its_beginning(reader: DocumentView) -> None:
+    reader.show_document(document({f"part {n}": "word " * 40 for n in range(30)}))
+    assert reader.verticalScrollBar().value() == 0
+    assert reader.verticalScrollBar().maximum() > 0
+
+
+def test_each_note_has_its_tab_and_its_text(desk: Desk) -> None:
+    desk.show("result")
+    assert "<50 mg of atenolol" in desk.find(DocumentView, "note-text-soap").toPlainText()
+    desk.find(QPushButton, "tab-medications").click()
+    assert desk.find(DocumentView, "note-text-medications").isVisible()
+    assert "three times a day" in desk.find(DocumentView, "note-text-medications").toPlainText()
+    desk.find(QPushButton, "tab-transcript").click()
+    assert "dry cough" in desk.find(DocumentView, "transcript-text").toPlainText()
+
+
+def test_copying_takes_the_tab_that_is_looked_at(desk: Desk) -> None:
+    desk.show("result")
+    desk.find(QPushButton, "tab-medications").click()
+    desk.find(QPushButton, "copy-note").click()
+    assert "Paracetamol" in QGuiApplication.clipboard().text()
+    desk.find(QPushButton, "tab-transcript").click()
+    desk.find(QPushButton, "copy-note").click()
+    assert QGuiApplication.clipboard().text().startswith("Good morning.")
+
+
+def test_what_is_missing_is_said_in_what_is_copied(desk: Desk) -> None:
+    desk.show("result-partial")
+    desk.find(QPushButton, "copy-note").click()
+    assert "04:10\u201304:40" in QGuiApplication.clipboard().text().splitlines()[0]
+
+
+def test_a_failed_note_says_why_and_the_others_are_there(desk: Desk) -> None:
+    desk.show("result-partial")
+    assert "failed" in desk.find(QPushButton, "tab-referral_letter").text()
+    assert "Medications" in desk.find(QPushButton, "tab-medications").text()
+    desk.find(QPushButton, "tab-referral_letter").click()
+    assert not desk.find(QPushButton, "copy-note").isEnabled()
+    desk.find(QPushButton, "make-again-referral_letter").click()
+    assert "MakeNote" in repr(desk.posted[-1])
+
+
+def test_two_results_of_one_template_have_a_tab_each(desk: Desk) -> None:
+    twice = (NOTES[0], replace(NOTES[0], data="Second"))
+    desk.window.render(view(session(Phase.COMPLETED, notes=twice)))
+    desk.window.select(session(Phase.COMPLETED).id)
+    desk.find(QPushButton, "tab-soap-2").click()
+    assert desk.find(DocumentView, "note-text-soap-2").toPlainText() == "Second"
+
+
+def test_the_tab_that_is_read_stays_when_another_note_arrives(desk: Desk) -> None:
+    desk.show("result")
+    desk.find(QPushButton, "tab-transcript").click()
+    later = TemplateResult("vitals", TemplateStatus.PROCESSING)
+    desk.window.render(view(session(Phase.COMPLETED, notes=(*NOTES, later))))
+    assert desk.find(QPushButton, "tab-transcript").isChecked()
+    assert "being written" in desk.find(QPushButton, "tab-vitals").text()
