@@ -31,8 +31,8 @@ SYSTEM_PACKAGES = {
         *("libportaudio2", "libasound2-plugins", "fonts-noto-core"),
     ),
     "test": (
-        *("xvfb", "xauth", "openbox", "xdotool", "x11-utils", "imagemagick"),
-        *("pulseaudio", "pulseaudio-utils", "flite", "gnome-keyring", "dbus"),
+        *("xvfb", "openbox", "imagemagick", "dbus", "at-spi2-core", "gir1.2-atspi-2.0", "python3-gi"),
+        *("pulseaudio", "pulseaudio-utils", "flite"),
     ),
     "package": ("binutils", f"libpython3.{sys.version_info.minor}"),
 }

@@ -5,9 +5,11 @@ Single-threaded, run by ``dev.py package`` on the system that the program is for
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,13 +101,28 @@ def megabytes(files: Iterable[Path]) -> float:
     return sum(path.stat().st_size for path in files if path.is_file() and not path.is_symlink()) / 1e6
 
 
+def prove(program: Path) -> None:
+    """See that the program starts: its service imports most of what there is, and answers."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "SCRIBEDESK_HOME": home}
+        service = subprocess.Popen([program, "serve"], env=environment, stdout=subprocess.PIPE)
+        with service:
+            assert service.stdout is not None
+            line = service.stdout.readline()
+            service.terminate()
+    if b"base_url" not in line:
+        raise SystemExit(f"{program} was built, but does not work.")
+
+
 def main() -> int:
-    """Build the program in ``dist``."""
+    """Build the program in ``dist``, and see that it works."""
     build = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--clean", "--log-level", "WARN", "build.spec"]
     if failed := subprocess.call(build, cwd=ROOT):
         return failed
     if sys.platform.startswith("linux"):
         strip(FOLDER)
+    console = next(each for each in executables(sys.platform) if each.has_console or sys.platform == "darwin")
+    prove(FOLDER / (f"{console.name}.exe" if sys.platform == "win32" else console.name))
     print(f"{FOLDER.relative_to(ROOT)}: {megabytes(FOLDER.rglob('*')):.0f} MB")
     return 0
 
