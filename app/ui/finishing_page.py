@@ -48,7 +48,11 @@ def stages_of(session: SessionView) -> tuple[Stage, ...]:
     notes = tr("{n} of {all} ready").format(n=ready, all=len(session.notes))
     rows = (
         (tr("Saved on this computer"), saved, 1.0 if is_saved else 0.5),
-        (tr("Uploaded"), tr("{n} of {all}").format(n=sent, all=sealed), 1.0 if is_sent else _part(sent, sealed)),
+        (
+            tr("Uploaded"),
+            tr("{n} of {all}").format(n=sent, all=sealed),
+            1.0 if is_sent else min(_part(sent, sealed), 0.99),
+        ),
         (tr("Session ended"), tr("the service has all of it") if is_ended else "", float(is_ended)),
         (tr("Transcript"), "" if has_transcript or not is_ended else tr("being written"), float(has_transcript)),
         (tr("Notes"), notes, _part(ready, len(session.notes))),
@@ -58,8 +62,7 @@ def stages_of(session: SessionView) -> tuple[Stage, ...]:
 
 
 def _part(done: int, whole: int) -> float:
-    # A stage with nothing to count is not done before the one that says so.
-    return min(done / whole, 0.99 if done < whole else 1.0) if whole else 0.0
+    return min(done / whole, 1.0) if whole else 0.0
 
 
 class _StageRow(QWidget):

@@ -214,7 +214,9 @@ class ReadyPage(QFrame):
         self._begin(Practise(visit))
 
     def _begin(self, wish: Wish) -> None:
-        # Until the next snapshot, so that a second click cannot ask twice.
+        # Until the next snapshot, so that a second click cannot ask twice. The page holds the keyboard meanwhile:
+        # left to itself it would go on to some other button.
+        self.setFocus()
         self._record.setEnabled(False)
         self._practise.setEnabled(False)
         self._post(wish)
@@ -268,6 +270,8 @@ class ReadyPage(QFrame):
         self._practise.setEnabled(is_free)
         self._hint.setText(self._hint_text(is_free=is_free, has_microphone=has_microphone))
         self._show_notes_hint()
+        if self.hasFocus():
+            self.focus()
 
     def _settings_to_show(self, arrived: Settings) -> Settings:
         """The settings, unless newer ones of our own are still on their way to the engine."""

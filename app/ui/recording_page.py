@@ -156,7 +156,9 @@ class RecordingPage(QFrame):
         self._ask(Resume(self._clock()))
 
     def _ask(self, intent: Intent) -> None:
-        # Until the next snapshot, so that a second click cannot ask twice.
+        # Until the next snapshot, so that a second click cannot ask twice. The page holds the keyboard meanwhile:
+        # left to itself it would go on to some other button.
+        self.setFocus()
         for each in (self._pause, self._resume, self._stop, self._discard):
             each.setEnabled(False)
         self._send(intent)
@@ -185,7 +187,7 @@ class RecordingPage(QFrame):
 
     def _show_buttons(self, session: SessionView) -> None:
         is_paused = session.phase is Phase.PAUSED
-        had_focus = self._pause.hasFocus() or self._resume.hasFocus()
+        had_focus = any(each.hasFocus() for each in (self, self._pause, self._resume))
         for each, name in (
             (self._pause, "Pause"),
             (self._resume, "Resume"),

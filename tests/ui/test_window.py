@@ -32,6 +32,9 @@ from app.ui.controls import Choice
 from tests.ui.desk import Desk
 from tests.ui.samples import EARLIER, NOW, STATES, session, view
 
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+"""Qt's screenless platform says so of each dialog."""
+
 LEFT = Qt.MouseButton.LeftButton
 LIVE = SessionId("ses_1")
 
