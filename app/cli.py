@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command is None:
         from app.main import run_window
 
-        return run_window()
+        run_window()
     return commands[chosen.command](chosen)
 
 

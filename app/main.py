@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from PySide6.QtCore import QTimer
 
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 _SIGNAL_LOOK_MILLISECONDS = 200
 
 
-def run_window() -> int:
-    """Show the window and run until it is closed; the exit code.
+def run_window() -> NoReturn:
+    """Show the window and run until it is closed, then end the process.
 
     The window is painted before anything else is imported or opened: devices, network and disk come after it.
     """
@@ -35,11 +37,12 @@ def run_window() -> int:
     window.show()
     QTimer.singleShot(0, lambda: backstage.open(bridge.publish))
     looking = _quit_on_signals(application.quit)
-    try:
-        return application.exec()
-    finally:
-        looking.stop()
-        backstage.close()
+    code = application.exec()
+    looking.stop()
+    backstage.close()
+    logging.shutdown()
+    # A sound system that hangs would hold up the interpreter's own way out for ever. Everything is on the disk.
+    os._exit(code)
 
 
 class _Backstage:
