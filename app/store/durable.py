@@ -13,11 +13,15 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: nothing was replaced.
     """
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # Half a file would only fill a full disk further.
+        raise
     sync_folder(path.parent)
 
 
@@ -38,20 +42,30 @@ class AppendLog:
     def __init__(self, path: Path, *, keep_bytes: int) -> None:
         """Open ``path``, cutting off what lies behind ``keep_bytes`` (a torn last piece)."""
         self._file = path.open("ab", buffering=0)
-        if self._file.tell() > keep_bytes:
-            self._file.truncate(keep_bytes)
+        self._size = keep_bytes
+        self._is_torn = self._file.tell() > keep_bytes
+        self._mend()
         sync_folder(path.parent)
 
     def append(self, data: bytes) -> None:
         """Write all of ``data`` and wait for the disk.
 
         Raises:
-            OSError: it is not whole on the disk; what of it got there is cut off at the next opening.
+            OSError: it is not whole on the disk. What of it got there is cut off before anything follows.
         """
+        self._mend()
+        self._is_torn = True
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) or 0 :]
         os.fdatasync(self._file.fileno()) if hasattr(os, "fdatasync") else os.fsync(self._file.fileno())
+        self._size += len(data)
+        self._is_torn = False
+
+    def _mend(self) -> None:
+        if self._is_torn:
+            self._file.truncate(self._size)
+            self._is_torn = False
 
     def close(self) -> None:
         """Let go of the file."""

@@ -12,7 +12,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,6 @@ class Recovered:
     chunks: tuple[ChunkSealed, ...]
     first_sample: int
     tail: bytes
-    last_written_at: float
 
 
 class Spool:
@@ -53,16 +52,21 @@ class Spool:
             OSError: the disk refuses.
         """
         self._chunks = folder / "chunks"
-        self._chunks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (folder, self._chunks):  # One by one: what ``parents`` makes is open to others.
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._lock = filelock.FileLock(folder / "lock", thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise SpoolInUse(folder.name) from error
+        written = (path.stat().st_mtime for path in (folder / "journal", self._audio_path) if path.exists())
+        self.last_written_at = max(written, default=0.0)
+        """When anything last reached the disk before the spool was opened, seconds since 1970 UTC."""
         self._journal = Journal(folder / "journal")
         self._audio: AppendLog | None = None
         self._next_sample = 0
+        self._sealed_samples = 0
 
     @property
     def events(self) -> list[Event]:
@@ -91,6 +95,8 @@ class Spool:
         for first_sample, pcm in self._records():
             good_bytes += _RECORD.size + len(pcm)
             self._next_sample = first_sample + len(pcm) // _BYTES_PER_SAMPLE
+        # Where the log has rotted, the chunks tell how far the recording has come.
+        self._next_sample = max(self._next_sample, _end(tuple(self._sealed())))
         self._audio = AppendLog(self._audio_path, keep_bytes=good_bytes)
 
     @property
@@ -115,6 +121,12 @@ class Spool:
             OSError: the disk refused it.
         """
         write_whole(self._chunks / f"{index:06d}_{first_sample}_{sample_count}.chunk", data)
+        self._sealed_samples = first_sample + sample_count
+
+    @property
+    def is_all_sealed(self) -> bool:
+        """Whether all that was appended since the spool was opened is in chunks. To be asked between takes."""
+        return self._audio is None or self._next_sample <= self._sealed_samples
 
     def chunk(self, index: int) -> bytes:
         """The bytes of a chunk, the same at each call.
@@ -130,13 +142,12 @@ class Spool:
     def recover(self) -> Recovered:
         """What is on the disk that the journal may not know of."""
         chunks = tuple(sorted(self._sealed(), key=lambda c: c.index))
-        covered = chunks[-1].first_sample + chunks[-1].sample_count if chunks else 0
+        covered = self._sealed_samples = _end(chunks)
         tail = bytearray()
         for first_sample, pcm in self._records():
             skip = max(0, covered - first_sample) * _BYTES_PER_SAMPLE
             tail += pcm[skip:]
-        written_at = self._audio_path.stat().st_mtime if self._audio_path.exists() else 0.0
-        return Recovered(chunks, covered, bytes(tail), written_at)
+        return Recovered(chunks, covered, bytes(tail))
 
     def _sealed(self) -> Iterator[ChunkSealed]:
         for path in self._chunks.iterdir():
@@ -155,3 +166,8 @@ class Spool:
         if self._audio is not None:
             self._audio.close()
         self._lock.release()
+
+
+def _end(chunks: Sequence[ChunkSealed]) -> int:
+    """The sample behind the last one that is in a chunk."""
+    return max((c.first_sample + c.sample_count for c in chunks), default=0)
