@@ -156,7 +156,7 @@ class Session:
         self._delivery.in_flight.clear()
         self._is_waiting = self._is_stuck = False
         self._wanted_notes = dict.fromkeys(self._wanted_notes, _NoteStage.WANTED)
-        self._is_poll_due = self.phase is Phase.PROCESSING
+        self._is_poll_due = self.phase is Phase.PROCESSING or self.phase.is_live
         return self._advance()
 
     def is_allowed(self, intent: type[Intent]) -> bool:
@@ -421,15 +421,18 @@ class Session:
         if not self._recording.is_current(event):
             return
         self._recording.on_over(event)
-        self._problem = event.problem
         if self.phase is Phase.DISCARDED:
             yield EraseAudio()
-        elif self.phase is not Phase.RECORDING:
-            return
-        elif self.source == FILE:
+        elif event.problem.kind in _DISK and not self.phase.is_final:
+            # After Stop, too: the session is not ended without what the disk would not take.
+            self.phase, self._problem = Phase.PAUSED, event.problem
+        elif self.phase is Phase.RECORDING:
+            self._problem = event.problem
+            yield from self._go_on_without_microphone()
+
+    def _go_on_without_microphone(self) -> Iterator[Command]:
+        if self.source == FILE:
             self.phase = Phase.DRAINING
-        elif event.problem.kind in _DISK:
-            self.phase = Phase.PAUSED
         else:
             yield SetTimer(REOPEN, min(_MAX_REOPEN_SECONDS, 0.25 * 2**self._reopens))
             self._reopens += 1
