@@ -6,19 +6,18 @@ capture, requests on worker threads, timers, the disk. After each burst of news 
 
 from __future__ import annotations
 
-import errno
 import logging
 import queue
 import secrets
 import string
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from app.audio.capture import Capture, seal_samples
+from app.audio.capture import Capture
 from app.audio.encoder import choose_media_type
 from app.audio.level import LevelTap, Monitor
 from app.audio.source import Source, SourceFailed
@@ -35,12 +34,16 @@ from app.core.events import (
     Fact,
     Pause,
     RequestFailed,
+    Resume,
     Send,
+    SendAgain,
     SessionId,
     SetTimer,
     Start,
     StartCapture,
+    Stop,
     TimerFired,
+    TryNow,
     Visit,
 )
 from app.core.problems import Problem, ProblemKind
@@ -62,9 +65,9 @@ from app.core.views import (
     WatchLevel,
     Wish,
 )
-from app.engine.held import Held
+from app.engine.held import Held, disk_problem
 from app.engine.local_service import Address, LocalService
-from app.engine.requests import Call, ScribeService, carry_out
+from app.engine.requests import Call, ScribeService, bug_problem, carry_out
 from app.engine.services import Services
 from app.engine.timers import Timers
 from app.engine.workers import Workers
@@ -72,7 +75,7 @@ from app.engine.world import World
 from app.protocol.answer import RequestRefused
 from app.store.places import Places
 from app.store.remembered import load_discovery, load_settings, save_discovery, save_settings
-from app.store.spool import Recovered, SpoolInUse
+from app.store.spool import SpoolInUse
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +87,9 @@ _CLOSE_SECONDS = 2.0
 
 TimerKey = tuple[str, str]
 _MONITOR: TimerKey = ("", "monitor")
+_T = TypeVar("_T")
+_BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
+"""What counts on all that was captured being in chunks."""
 
 
 class Engine:
@@ -106,7 +112,7 @@ class Engine:
         self._world = world
         self._publish = publish
         self._takes_up_old_sessions = takes_up_old_sessions
-        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._timers: Timers[TimerKey] = Timers()
         self._workers = Workers(_WORKERS)
         self._tap = LevelTap()
@@ -169,37 +175,60 @@ class Engine:
         try:
             job()
         except Exception as bug:  # noqa: BLE001 - one bug must not take the recording with it
-            where = "".join(traceback.format_tb(bug.__traceback__))
-            _log.error("The engine met %s\n%s", type(bug).__name__, where)  # no message: it may quote
-            self._problem = Problem(ProblemKind.BUG, type(bug).__name__)
+            self._problem = bug_problem("The engine", bug)
+
+    def _ask(
+        self, question: Callable[[], _T], take: Callable[[_T], object], otherwise: Callable[[Problem], object]
+    ) -> None:
+        """Have a worker find something out. Whatever comes of it is told on the engine's thread."""
+
+        def find_out() -> None:
+            try:
+                news = partial(take, question())
+            except RequestRefused as refusal:
+                news = partial(otherwise, refusal.problem)
+            except Exception as bug:  # noqa: BLE001 - a worker that dies in silence would be waited for
+                news = partial(otherwise, bug_problem("A worker", bug))
+            self._inbox.put(news)
+
+        self._workers.submit(find_out)
 
     def _seconds_to_timer(self) -> float | None:
         due = self._timers.next_due()
         return None if due is None else max(0.0, due - self._world.monotonic())
 
     def _begin(self) -> None:
+        self._places.sessions.mkdir(mode=0o700, exist_ok=True)
         self._list_microphones()
         self._use_service(self._settings.service_id)
         if self._takes_up_old_sessions:
             self._take_up_sessions()
 
     def _take_up_sessions(self) -> None:
-        self._places.sessions.mkdir(mode=0o700, exist_ok=True)
         for folder in sorted(self._places.sessions.iterdir()):
-            try:
-                self._take_up(Held(folder))
-            except (SpoolInUse, OSError) as error:
-                _log.warning("A session was left alone: %s", type(error).__name__)
+            self._guard(partial(self._take_up, folder))
 
-    def _take_up(self, held: Held) -> None:
+    def _take_up(self, folder: Path) -> None:
+        try:
+            held = Held(folder)
+        except (SpoolInUse, OSError) as error:
+            _log.warning("A session was left alone: %s", type(error).__name__)
+            return
         if held.session.phase is Phase.IDLE:
             held.let_go()
-            return
-        if held.session.phase is Phase.DISCARDED:
+        elif held.session.phase is Phase.DISCARDED:
             held.erase()
+        else:
+            self._go_on(held)
+
+    def _go_on(self, held: Held) -> None:
+        try:
+            commands = held.recover()
+        except OSError as error:
+            self._problem = disk_problem(error)
+            held.let_go()
             return
         self._sessions[held.id] = held
-        commands = held.recover(_seal_tail)
         if not held.session.is_settled:
             self._use_service(held.session.service_id)
         self._run_commands(held, commands)
@@ -207,19 +236,21 @@ class Engine:
             held.let_go()
 
     def _end(self) -> None:
+        """Every step is taken, whatever became of the one before."""
         self._wants_level = False
-        self._settle_monitor()
-        for held in self._sessions.values():
-            if held.session.phase is Phase.RECORDING:
-                self._on_event(held.id, Pause(self._world.wall_clock()))
-        self._await_captures()
-        self._workers.close(0.0)
-        self._services.close()
-        if self._local:
-            self._local.close(_CLOSE_SECONDS)
-        self._workers.close(_CLOSE_SECONDS)
-        for held in self._sessions.values():
-            held.let_go()
+        live = [h.id for h in self._sessions.values() if h.session.phase is Phase.RECORDING]
+        steps: list[Callable[[], object]] = [
+            self._settle_monitor,
+            *(partial(self._on_event, session_id, Pause(self._world.wall_clock())) for session_id in live),
+            self._await_captures,
+            partial(self._workers.close, 0.0),
+            self._services.close,
+            partial(self._local.close, _CLOSE_SECONDS) if self._local else lambda: None,
+            partial(self._workers.close, _CLOSE_SECONDS),
+            *(held.let_go for held in self._sessions.values()),
+        ]
+        for step in steps:
+            self._guard(step)
 
     def _await_captures(self) -> None:
         """Let the running take seal its last chunk and say so; what is late is recovered at the next start."""
@@ -238,6 +269,7 @@ class Engine:
     def _publish_view(self) -> None:
         sessions = sorted((self._view(h) for h in self._sessions.values()), key=_newest_first)
         live = next((s.id for s in sessions if s.phase.is_live), None)
+        refused = next((h.problem for h in self._sessions.values() if h.problem), None)
         self._publish(
             AppView(
                 sessions=tuple(sessions),
@@ -246,7 +278,7 @@ class Engine:
                 microphones_listed=self._is_listed,
                 service=self._services.view(self._settings.service_id),
                 settings=self._settings,
-                problem=self._problem,
+                problem=refused or self._problem,
             )
         )
 
@@ -278,8 +310,9 @@ class Engine:
         try:
             held = self._sessions[session_id] = Held(self._places.sessions / session_id, open_source)
         except OSError as error:
-            self._problem = Problem(ProblemKind.DISK_FAILED, error.strerror or type(error).__name__)
+            self._problem = disk_problem(error)
             return
+        self._problem = None
         start = Start(
             visit=visit,
             service_id=service.id,
@@ -301,8 +334,9 @@ class Engine:
         before, self._settings = self._settings, wish.settings
         try:
             save_settings(self._places, wish.settings)
+            self._problem = None
         except OSError as error:
-            self._problem = Problem(ProblemKind.DISK_FAILED, error.strerror or type(error).__name__)
+            self._problem = disk_problem(error)
         if wish.settings.microphone != before.microphone:
             self._close_monitor()
         self._use_service(wish.settings.service_id)
@@ -327,14 +361,20 @@ class Engine:
             held.capture = None
         if isinstance(event, CaptureLost):
             self._list_microphones()
-        try:
-            commands = held.handle(event)
-        except OSError as error:
-            self._problem = Problem(_disk_kind(error), error.strerror or type(error).__name__)
+        if isinstance(event, _BEHIND_THE_REST) and not self._seal_rest(held) and not isinstance(event, CaptureLost):
             return
-        self._run_commands(held, commands)
+        self._run_commands(held, held.handle(event))
         if held.session.is_settled:
             held.let_go()
+
+    def _seal_rest(self, held: Held) -> bool:
+        """Whether all that was captured is in chunks, so that what follows may count on it."""
+        try:
+            self._run_commands(held, held.seal_rest())
+        except OSError as error:
+            held.problem = disk_problem(error)
+            return False
+        return True
 
     def _run_commands(self, held: Held, commands: Iterable[Command]) -> None:
         for command in commands:
@@ -342,14 +382,9 @@ class Engine:
 
     def _start_capture(self, held: Held, command: StartCapture) -> None:
         self._close_monitor()
-        try:
-            source = (
-                held.open_source(command.first_sample)
-                if held.open_source
-                else self._world.open_microphone(self._settings.microphone)
-            )
-        except SourceFailed as failure:
-            self._post_fact(held.id, CaptureLost(command.take, failure.problem, self._world.wall_clock()))
+        source = self._open_source(held, command.first_sample)
+        if isinstance(source, Problem):
+            self._post_fact(held.id, CaptureLost(command.take, source, self._world.wall_clock()))
             return
         held.capture = Capture(
             source,
@@ -364,6 +399,18 @@ class Engine:
             clock=self._world.wall_clock,
         )
         held.capture.start()
+
+    def _open_source(self, held: Held, first_sample: int) -> Source | Problem:
+        try:
+            if held.open_source:
+                return held.open_source(first_sample)
+            if held.session.source == FILE:  # Its names were not kept: they may be patients'.
+                return Problem(ProblemKind.AUDIO_UNREADABLE, "the app was closed since, choose the file again")
+            return self._world.open_microphone(self._settings.microphone)
+        except SourceFailed as failure:
+            return failure.problem
+        except Exception as bug:  # noqa: BLE001 - a session that waits for a take must hear that there is none
+            return bug_problem("Opening a source", bug)
 
     def _end_capture(self, held: Held, _: EndCapture) -> None:
         if held.capture:
@@ -390,8 +437,9 @@ class Engine:
     # Requests and services ----------------------------------------------------------------------------------------
 
     def _send(self, held: Held, command: Send) -> None:
-        entry, _ = self._services.entry(held.session.service_id)
+        entry = self._services.entry(held.session.service_id)
         if entry.connection is None:
+            self._use_service(held.session.service_id)
             problem = entry.view.problem or Problem(ProblemKind.UNREACHABLE)
             if held.session.service_id == LOCAL_SERVICE:
                 problem = Problem(ProblemKind.LOCAL_SERVICE_DOWN)
@@ -419,53 +467,51 @@ class Engine:
         self._on_event(session_id, fact)
 
     def _use_service(self, service_id: str) -> None:
-        """Connect to a service that is met for the first time."""
-        _, is_new = self._services.entry(service_id)
-        if not is_new:
-            return
-        if service_id == LOCAL_SERVICE:
+        """See to it that a service is connected."""
+        entry = self._services.entry(service_id)
+        if service_id != LOCAL_SERVICE:
+            if entry.connection is None and not entry.is_connecting:
+                self._connect(service_id, lambda: self._world.find_address(service_id))
+        elif self._local is None:
             self._local = LocalService(
                 self._world.local_command,
-                on_up=lambda address: self._connect(LOCAL_SERVICE, lambda: address),
+                on_up=lambda address: self._inbox.put(partial(self._connect, LOCAL_SERVICE, lambda: address)),
                 on_down=lambda p: self._inbox.put(partial(self._services.on_disconnected, LOCAL_SERVICE, p)),
             )
             self._local.start()
-        else:
-            self._connect(service_id, lambda: self._world.find_address(service_id))
 
     def _connect(self, service_id: str, find_address: Callable[[], Address]) -> None:
-        def connect() -> None:
-            connection = self._world.connect(find_address())
-            self._inbox.put(partial(self._on_connected, service_id, connection))
-
-        self._workers.submit(connect)
+        self._services.entry(service_id).is_connecting = True
+        self._ask(
+            lambda: self._world.connect(find_address()),
+            partial(self._on_connected, service_id),
+            partial(self._services.on_problem, service_id),
+        )
 
     def _on_connected(self, service_id: str, connection: ScribeService) -> None:
+        """Whatever waited for the service, for a while or for a person, need not wait any longer."""
         self._services.on_connected(service_id, connection)
         self._describe(service_id)
         for held in list(self._sessions.values()):
-            key = (held.id, RETRY)
-            if held.session.service_id == service_id and self._timers.due(key) is not None:
-                self._timers.cancel(key)
-                self._on_event(held.id, TimerFired(RETRY))
+            if held.session.service_id == service_id and held.session.is_allowed(TryNow):
+                self._on_event(held.id, TryNow())
 
     def _describe(self, service_id: str) -> None:
-        connection = self._services.entry(service_id)[0].connection
-        if connection is None:
-            return
+        connection = self._services.entry(service_id).connection
+        if connection is not None:
+            self._ask(
+                lambda: (connection.discover(), connection.templates()),
+                partial(self._on_described, service_id),
+                partial(self._on_not_described, service_id),
+            )
 
-        def describe() -> None:
-            try:
-                told = partial(self._on_described, service_id, connection.discover(), connection.templates())
-            except RequestRefused as refusal:
-                told = partial(self._on_not_described, service_id, refusal.problem)
-            self._inbox.put(told)
-
-        self._workers.submit(describe)
-
-    def _on_described(self, service_id: str, discovery: Discovery, templates: tuple[TemplateInfo, ...]) -> None:
+    def _on_described(self, service_id: str, told: tuple[Discovery, tuple[TemplateInfo, ...]]) -> None:
+        discovery, templates = told
         self._services.on_described(service_id, discovery, templates)
-        save_discovery(self._places, service_id, discovery)
+        try:
+            save_discovery(self._places, service_id, discovery)
+        except OSError as error:
+            _log.warning("What a service offers was not kept: %s", type(error).__name__)
 
     def _on_not_described(self, service_id: str, problem: Problem) -> None:
         self._services.on_problem(service_id, problem)
@@ -479,11 +525,14 @@ class Engine:
             return
         self._is_listing = True
         self._close_monitor()
-        self._workers.submit(lambda: self._inbox.put(partial(self._on_listed, self._world.list_microphones())))
+        self._ask(self._world.list_microphones, self._on_listed, self._on_not_listed)
 
     def _on_listed(self, microphones: tuple[MicrophoneInfo, ...]) -> None:
         self._is_listing, self._is_listed = False, True
         self._microphones = microphones
+
+    def _on_not_listed(self, problem: Problem) -> None:
+        self._is_listing, self._problem = False, problem
 
     def _settle_monitor(self) -> None:
         """Have the level watched exactly while that is wanted and nothing records."""
@@ -509,23 +558,8 @@ class Engine:
             self._monitor = None
 
 
-def _seal_tail(held: Held, recovered: Recovered) -> None:
-    seal_samples(
-        recovered.tail,
-        first_chunk=len(recovered.chunks),
-        first_sample=recovered.first_sample,
-        media_type=held.session.media_type,
-        max_chunk_seconds=held.session.max_chunk_seconds,
-        spool=held.spool,
-    )
-
-
 def _newest_first(view: SessionView) -> float:
     return -(view.started_at or 0.0)
-
-
-def _disk_kind(error: OSError) -> ProblemKind:
-    return ProblemKind.DISK_FULL if error.errno == errno.ENOSPC else ProblemKind.DISK_FAILED
 
 
 _WISHES: dict[type, Callable[..., None]] = {

@@ -95,6 +95,6 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _read_address(line: str) -> Address:
     told = json.loads(line)
-    if not isinstance(told, dict):
-        raise ValueError("not an object")
-    return Address(str(told.get("base_url", "")), str(told.get("token", "")))
+    if not isinstance(told, dict) or not told.get("base_url"):
+        raise ValueError("no address")
+    return Address(str(told["base_url"]), str(told.get("token", "")))

@@ -93,11 +93,14 @@ def carry_out(call: Call) -> Fact:
         _log.error("A chunk could not be read back: %s", type(error).__name__)
         return RequestFailed(request, Problem(ProblemKind.CHUNK_REFUSED, "unreadable on this computer's disk"))
     except Exception as bug:  # noqa: BLE001 - a worker that dies in silence would leave the session waiting for ever
-        where = "".join(traceback.format_tb(bug.__traceback__))
-        _log.error(
-            "%s failed with %s\n%s", type(request).__name__, type(bug).__name__, where
-        )  # no message: it may quote
-        return RequestFailed(request, Problem(ProblemKind.BUG, type(bug).__name__))
+        return RequestFailed(request, bug_problem(type(request).__name__, bug))
+
+
+def bug_problem(doing: str, bug: Exception) -> Problem:
+    """Log where a bug is, without its message, which may quote; and the problem that tells people of it."""
+    where = "".join(traceback.format_tb(bug.__traceback__))
+    _log.error("%s met %s\n%s", doing, type(bug).__name__, where)
+    return Problem(ProblemKind.BUG, type(bug).__name__)
 
 
 def _put(call: Call) -> Fact:

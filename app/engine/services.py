@@ -21,6 +21,7 @@ class ServiceEntry:
 
     view: ServiceView
     connection: ScribeService | None = None
+    is_connecting: bool = False
 
 
 class Services:
@@ -30,48 +31,49 @@ class Services:
         self._entries: dict[str, ServiceEntry] = {}
         self._load_discovery = load_discovery
 
-    def entry(self, service_id: str) -> tuple[ServiceEntry, bool]:
-        """The service of that id, and whether it is met for the first time."""
-        if service_id in self._entries:
-            return self._entries[service_id], False
-        view = ServiceView(service_id, service_name(service_id))
-        if known := self._load_discovery(service_id):
-            view = replace(view, discovery=known)
-        self._entries[service_id] = ServiceEntry(view)
-        return self._entries[service_id], True
+    def entry(self, service_id: str) -> ServiceEntry:
+        """The service of that id."""
+        if service_id not in self._entries:
+            view = ServiceView(service_id, service_name(service_id))
+            if known := self._load_discovery(service_id):
+                view = replace(view, discovery=known)
+            self._entries[service_id] = ServiceEntry(view)
+        return self._entries[service_id]
 
     def view(self, service_id: str) -> ServiceView:
         """How a service stands."""
-        return self.entry(service_id)[0].view
+        return self.entry(service_id).view
 
     def on_connected(self, service_id: str, connection: ScribeService) -> None:
         """Requests can be sent."""
-        entry, _ = self.entry(service_id)
+        entry = self.entry(service_id)
         self._drop(entry)
         entry.connection = connection
+        entry.is_connecting = False
 
     def on_disconnected(self, service_id: str, problem: Problem) -> None:
         """There is nobody to send requests to."""
-        entry, _ = self.entry(service_id)
+        entry = self.entry(service_id)
         self._drop(entry)
         entry.view = replace(entry.view, state=ServiceState.STARTING, problem=problem)
 
     def on_described(self, service_id: str, discovery: Discovery, templates: tuple[TemplateInfo, ...]) -> None:
         """The service has told what it offers."""
-        entry, _ = self.entry(service_id)
+        entry = self.entry(service_id)
         name = LOCAL_NAME if service_id == LOCAL_SERVICE else discovery.service_name or service_name(service_id)
         entry.view = replace(
             entry.view, name=name, state=ServiceState.READY, problem=None, discovery=discovery, templates=templates
         )
 
     def on_problem(self, service_id: str, problem: Problem) -> None:
-        """A request failed for a reason that lies with the service or the way to it."""
-        entry, _ = self.entry(service_id)
+        """A request, or the way to the service, failed for a reason that does not lie with a session."""
+        entry = self.entry(service_id)
+        entry.is_connecting = False
         entry.view = replace(entry.view, state=ServiceState.UNREACHABLE, problem=problem)
 
     def on_answer(self, service_id: str) -> None:
         """A request succeeded."""
-        entry, _ = self.entry(service_id)
+        entry = self.entry(service_id)
         if entry.view.state is not ServiceState.READY:
             entry.view = replace(entry.view, state=ServiceState.READY, problem=None)
 
