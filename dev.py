@@ -178,6 +178,10 @@ def set_up(kind: str) -> Path:
     with ThreadPoolExecutor(1) as beside:
         installing = None if is_ready else beside.submit(install_python_packages, home, python, kind)
         install_system_packages(missing)
+        if not is_ready and sys.platform.startswith("linux") and not has_apt():
+            say(
+                f"This system has no apt. Please see that it has what Debian calls {', '.join(SYSTEM_PACKAGES['run'])}."
+            )
         if installing:
             installing.result()
             say(f"Set up in {time.monotonic() - began:.0f} s.")
@@ -228,11 +232,16 @@ def fingerprint(kind: str) -> str:
 
 def missing_system_packages(kinds: Iterable[str]) -> list[str]:
     """The Debian packages that are not here; none on a system without dpkg."""
-    if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
+    if not has_apt():
         return []
     wanted = [name for kind in kinds for name in SYSTEM_PACKAGES[kind]]
     form = "-f=${Package} ${db:Status-Abbrev}\n"
     return not_installed(wanted, quietly("dpkg-query", "-W", form, *wanted, *map(newer_name, wanted)).stdout)
+
+
+def has_apt() -> bool:
+    """Whether this system is Debian or one of its kin."""
+    return shutil.which("dpkg-query") is not None and shutil.which("apt-get") is not None
 
 
 def not_installed(wanted: Iterable[str], listing: str) -> list[str]:
@@ -267,7 +276,7 @@ def install_system_packages(missing: Sequence[str]) -> None:
 
 def elevation() -> list[str] | None:
     """What goes before a command that changes the system; None where we may not."""
-    if shutil.which("apt-get") is None:
+    if not has_apt():
         return None
     if os.geteuid() == 0:
         return []
@@ -286,8 +295,9 @@ def use_a_known_python() -> None:
     if ".".join(map(str, sys.version_info[:2])) in PYTHONS:
         return
     for version in reversed(PYTHONS):
-        if found := shutil.which(f"python{version}"):
-            raise SystemExit(subprocess.call([found, *sys.argv]))
+        for command in ([f"python{version}"], ["py", f"-{version}"]):
+            if works(*command, "-c", ""):
+                raise SystemExit(subprocess.call([*command, *sys.argv]))
     raise SystemExit(f"ScribeDesk needs Python {PYTHONS[0]} to {PYTHONS[-1]}; this is {sys.version.split()[0]}.")
 
 
