@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import (
     QFrame,
     QListView,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QVBoxLayout,
@@ -29,7 +28,10 @@ from app.ui.controls import button, identify, label, on_click
 from app.ui.icons import paint_icon
 from app.ui.phrases import State, day_name, day_of, length, session_title, state_of, time_of_day
 
-_Index = QModelIndex | QPersistentModelIndex
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QStyle
+
+_Index: TypeAlias = "QModelIndex | QPersistentModelIndex"
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,9 @@ class _RowPainter(QStyledItemDelegate):
         painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, row.title)
 
     def _paint_session(self, painter: QPainter, area: QRect, row: Row, state: QStyle.StateFlag) -> None:
+        # Here and not above: so many enumerations come with it that an empty list should not pay for them.
+        from PySide6.QtWidgets import QStyle
+
         colors = theme.current()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = area.adjusted(theme.px(4), 1, -theme.px(4), -1)

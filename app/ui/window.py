@@ -1,7 +1,8 @@
 """The main window: which session is looked at, which page shows it, and the keys.
 
 It renders snapshots and posts wishes, and waits for nothing. Main thread. Pages are made when they are first
-needed, so that the window is there at once.
+needed, and their modules imported then, so that the window is there at once: each of Qt's classes that is named
+for the first time costs time, those with many enumerations most of all.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
-    QAccessible,
-    QAccessibleAnnouncementEvent,
     QAction,
     QActionGroup,
     QCloseEvent,
@@ -39,16 +39,18 @@ from app.ui import theme
 from app.ui.application import appearance_of
 from app.ui.banner import Banner, notice_for_app, notice_for_session
 from app.ui.controls import identify
-from app.ui.finishing_page import FinishingPage
 from app.ui.icons import icon
 from app.ui.phrases import state_of
 from app.ui.ready_page import ReadyPage
-from app.ui.recording_page import RecordingPage
-from app.ui.result_page import ResultPage
 from app.ui.session_list import SessionList
 from app.ui.status_line import StatusLine
 
-_Page = ReadyPage | RecordingPage | FinishingPage | ResultPage
+if TYPE_CHECKING:
+    from app.ui.finishing_page import FinishingPage
+    from app.ui.recording_page import RecordingPage
+    from app.ui.result_page import ResultPage
+
+_Page: TypeAlias = "ReadyPage | RecordingPage | FinishingPage | ResultPage"
 _SIDE_NEEDS_PX = 900
 """Narrower than this the list of sessions gives its room to the page."""
 
@@ -204,7 +206,9 @@ class MainWindow(QMainWindow):
     def _announce(self, session: SessionView | None) -> None:
         """Tell a screen reader when the state of what is looked at changes."""
         word = state_of(session).word if session is not None else ""
-        if word and word != self._announced and QAccessible.isActive():
+        if word and word != self._announced:
+            from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, word))
         self._announced = word
 
@@ -237,6 +241,8 @@ class MainWindow(QMainWindow):
 
     def _recording_page(self) -> RecordingPage:
         if self._recording is None:
+            from app.ui.recording_page import RecordingPage
+
             self._recording = RecordingPage(self._send, self._level, self._clock)
             self._recording.discard_asked.connect(self._ask_discard)
             self._pages.addWidget(self._recording)
@@ -244,6 +250,8 @@ class MainWindow(QMainWindow):
 
     def _finishing_page(self) -> FinishingPage:
         if self._finishing is None:
+            from app.ui.finishing_page import FinishingPage
+
             self._finishing = FinishingPage(self._send, self._clock)
             self._finishing.next_asked.connect(self.new_session)
             self._finishing.discard_asked.connect(self._ask_discard)
@@ -252,6 +260,8 @@ class MainWindow(QMainWindow):
 
     def _result_page(self) -> ResultPage:
         if self._result is None:
+            from app.ui.result_page import ResultPage
+
             self._result = ResultPage(self._send, self._ask_discard, self._clock)
             self._pages.addWidget(self._result)
         return self._result
@@ -288,8 +298,9 @@ class MainWindow(QMainWindow):
     # Questions -----------------------------------------------------------------------------------------------------
 
     def _ask_discard(self) -> None:
-        page = self._pages.currentWidget()
-        if isinstance(page, RecordingPage | FinishingPage | ResultPage):
+        shown = self._pages.currentWidget()
+        page = next((each for each in (self._recording, self._finishing, self._result) if each is shown), None)
+        if page is not None:
             self._ask(
                 self.tr("Discard this recording?"),
                 self.tr("The audio on this computer is thrown away, and no notes are made of it."),
