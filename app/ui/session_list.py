@@ -44,6 +44,10 @@ class Row:
     length: str = ""
     state: State | None = None
 
+    def is_same_line(self, other: Row) -> bool:
+        """Both stand for the same session or day, whatever they say about it."""
+        return self is other or (self.session_id or self.title) == (other.session_id or other.title)
+
     @property
     def spoken(self) -> str:
         """The row as a screen reader says it."""
@@ -57,7 +61,7 @@ class SessionModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[Row] = []
-        self._known: dict[SessionId, tuple[SessionView, Row]] = {}
+        self._known: dict[SessionId, tuple[SessionView, Row, date | None]] = {}
         self._shown: tuple[tuple[SessionView, ...], date] | None = None
 
     def show(self, sessions: tuple[SessionView, ...], today: date) -> None:
@@ -66,7 +70,7 @@ class SessionModel(QAbstractListModel):
             return
         self._shown = (sessions, today)
         rows = self._make_rows(sessions, today)
-        if [row.session_id or row.title for row in rows] != [row.session_id or row.title for row in self._rows]:
+        if len(rows) != len(self._rows) or any(not a.is_same_line(b) for a, b in zip(rows, self._rows, strict=True)):
             self.beginResetModel()
             self._rows = rows
             self.endResetModel()
@@ -82,17 +86,18 @@ class SessionModel(QAbstractListModel):
         for session in sessions:
             if session.phase in (Phase.DISCARDED, Phase.IDLE):
                 continue
-            started = day_of(session.started_at) if session.started_at is not None else today
+            row, started_on = self._row(session)
+            started = started_on or today
             if started != day:
                 day = started
                 rows.append(Row(day_name(day, today)))
-            rows.append(self._row(session))
+            rows.append(row)
         return rows
 
-    def _row(self, session: SessionView) -> Row:
+    def _row(self, session: SessionView) -> tuple[Row, date | None]:
         known = self._known.get(session.id)
         if known is not None and known[0] is session:
-            return known[1]
+            return known[1], known[2]
         row = Row(
             title=session_title(session),
             session_id=session.id,
@@ -100,8 +105,9 @@ class SessionModel(QAbstractListModel):
             length=length(session.recorded_seconds),
             state=state_of(session),
         )
-        self._known[session.id] = (session, row)
-        return row
+        day = day_of(session.started_at) if session.started_at is not None else None
+        self._known[session.id] = (session, row, day)
+        return row, day
 
     def row_at(self, index: _Index) -> Row:
         """The row behind an index."""
