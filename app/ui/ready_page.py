@@ -23,7 +23,17 @@ from PySide6.QtWidgets import (
 
 from app.core.events import Patient, Visit
 from app.core.settings import Settings
-from app.core.views import AppView, ChangeSettings, Level, ListMicrophones, Practise, RecordVisit, WatchLevel, Wish
+from app.core.views import (
+    AppView,
+    ChangeSettings,
+    Level,
+    ListMicrophones,
+    Practise,
+    RecordVisit,
+    ServiceState,
+    WatchLevel,
+    Wish,
+)
 from app.ui import theme
 from app.ui.chips import Chips
 from app.ui.controls import Choice, FlowRow, button, card, identify, label, on_click, scrolled, set_visible_text
@@ -338,7 +348,9 @@ class ReadyPage(QFrame):
 
 
 def _languages(view: AppView, settings: Settings) -> tuple[str, ...]:
-    offered = view.service.discovery.languages or _LANGUAGES
+    # Until the service has said what it takes, only what is chosen: chips that come and go would disturb.
+    usual = () if view.service.state is ServiceState.STARTING else _LANGUAGES
+    offered = view.service.discovery.languages or usual
     return tuple(dict.fromkeys((*offered, *settings.languages)))
 
 

@@ -275,6 +275,7 @@ def style_sheet(theme: Theme) -> str:
     values |= {"edge": f"{edge}px", "ring": f"{edge + 1}px", "h_field": f"{px(36) - 2 * edge}px"}
     values |= {"pad_y": f"{px(6)}px", "pad_x": f"{px(14)}px", "pad_x_ring": f"{px(14) - 1}px", "pill": f"{px(14)}px"}
     values |= {"h_chip": f"{px(30) - 2 * edge}px", "h_record": f"{record - 4}px", "r_record": f"{record // 2}px"}
+    values["w_question"] = f"{px(340)}px"
     sheet = _SHEET
     for name in sorted(values, key=len, reverse=True):
         sheet = sheet.replace(f"${name}", values[name])
@@ -285,6 +286,8 @@ _SHEET = """
 * { font-size: $p13; }
 QWidget { color: $c_text; }
 QMainWindow, QDialog, QMessageBox { background: $c_bg; }
+QMessageBox QLabel { min-width: $w_question; }
+QMessageBox QLabel#qt_msgbox_label { font-size: $p15; font-weight: 600; }
 QToolTip { background: $c_surface; color: $c_text; border: $edge solid $c_border; padding: $p4; }
 
 QLabel[role="title"] { font-size: $p24; font-weight: 600; }

@@ -27,7 +27,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMainWindow,
     QMenu,
-    QMessageBox,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -38,7 +37,7 @@ from app.core.views import AppView, ChangeSettings, ForSession, Level, Phase, Se
 from app.ui import theme
 from app.ui.application import appearance_of
 from app.ui.banner import Banner, notice_for_app, notice_for_session
-from app.ui.controls import identify
+from app.ui.controls import identify, restyle
 from app.ui.icons import icon
 from app.ui.phrases import state_of
 from app.ui.ready_page import ReadyPage
@@ -318,6 +317,8 @@ class MainWindow(QMainWindow):
 
     def _ask(self, what: str, more: str, yes: tuple[str, str, str], do: Callable[[], None]) -> None:
         """Ask without blocking; Cancel is the default and what Escape means."""
+        from PySide6.QtWidgets import QMessageBox
+
         asked = QMessageBox(self)
         identify(asked, "question")
         asked.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -329,7 +330,7 @@ class MainWindow(QMainWindow):
         identifier, text, kind = yes
         accept = asked.addButton(text, QMessageBox.ButtonRole.DestructiveRole)
         identify(accept, identifier)
-        accept.setProperty("kind", kind)
+        restyle(accept, "kind", kind)
         cancel = asked.addButton(self.tr("&Cancel"), QMessageBox.ButtonRole.RejectRole)
         identify(cancel, "cancel")
         asked.setDefaultButton(cancel)
@@ -343,6 +344,8 @@ class MainWindow(QMainWindow):
         self.close()
 
     def _about(self) -> None:
+        from PySide6.QtWidgets import QMessageBox
+
         asked = QMessageBox(self)
         identify(asked, "about")
         asked.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
