@@ -78,6 +78,8 @@ def _ask(question: Callable[[], str | None], timeout_seconds: float) -> str | No
         answer = answers.get(timeout=timeout_seconds)
     except queue.Empty as error:
         raise KeystoreUnavailable("the keystore did not answer") from error
+    if isinstance(answer, KeystoreUnavailable):
+        raise answer
     if isinstance(answer, Exception):
         raise KeystoreUnavailable(type(answer).__name__) from answer
     return answer

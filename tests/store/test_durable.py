@@ -1,0 +1,54 @@
+"""Files are replaced whole or not at all, and a log that a full disk tore goes on behind its last whole piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.store.durable import AppendLog, write_whole
+from tests.store.small_disk import largest_file, needs_small_disk
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@needs_small_disk
+def test_a_full_disk_leaves_the_old_file_and_nothing_half_done(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+    with largest_file(1000), pytest.raises(OSError, match="large"):
+        write_whole(path, b"x" * 5000)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@needs_small_disk
+def test_a_piece_that_did_not_fit_is_gone_before_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = AppendLog(path, keep_bytes=0)
+    log.append(b"a" * 600)
+    with largest_file(1000):
+        with pytest.raises(OSError, match="large"):
+            log.append(b"b" * 600)
+        assert path.stat().st_size == 1000  # Torn, as a crash would leave it.
+        with pytest.raises(OSError, match="large"):
+            log.append(b"c" * 600)
+        log.append(b"d" * 100)
+    log.append(b"e" * 600)
+    log.close()
+    assert path.read_bytes() == b"a" * 600 + b"d" * 100 + b"e" * 600
+
+
+def test_opening_cuts_off_what_is_not_to_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"whole|torn")
+    log = AppendLog(path, keep_bytes=6)
+    log.append(b"next")
+    log.close()
+    assert path.read_bytes() == b"whole|next"
