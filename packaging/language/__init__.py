@@ -1,0 +1,1 @@
+"""How the language model is made: talk drawn from templates, mixed with general English."""
