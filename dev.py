@@ -179,9 +179,8 @@ def set_up(kind: str) -> Path:
         installing = None if is_ready else beside.submit(install_python_packages, home, python, kind)
         install_system_packages(missing)
         if not is_ready and sys.platform.startswith("linux") and not has_apt():
-            say(
-                f"This system has no apt. Please see that it has what Debian calls {', '.join(SYSTEM_PACKAGES['run'])}."
-            )
+            names = ", ".join(SYSTEM_PACKAGES["run"])
+            say(f"This system has no apt. Please see that it has what Debian calls {names}.")
         if installing:
             installing.result()
             say(f"Set up in {time.monotonic() - began:.0f} s.")
