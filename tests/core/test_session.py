@@ -1,0 +1,680 @@
+"""The session machine, told as transcripts: what happens on the left, what is to be done about it on the right."""
+
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from app.core.events import (
+    FILE,
+    MICROPHONE,
+    CancelTimer,
+    CaptureEnded,
+    CaptureInterrupted,
+    CaptureLost,
+    CaptureStarted,
+    CheckAgain,
+    ChunkSealed,
+    ChunkUploaded,
+    Command,
+    CreateSession,
+    Discard,
+    EndCapture,
+    EndSession,
+    EraseAudio,
+    Event,
+    Intent,
+    MakeNote,
+    NoteAccepted,
+    Pause,
+    ProcessTemplate,
+    ReadStatus,
+    Request,
+    RequestFailed,
+    Resume,
+    Send,
+    SendAgain,
+    SessionCreated,
+    SessionEnded,
+    SessionId,
+    SetTimer,
+    Start,
+    StartCapture,
+    StatusRead,
+    Stop,
+    TimerFired,
+    TryNow,
+    UploadChunk,
+    Visit,
+)
+from app.core.problems import WORDS, Problem, ProblemKind
+from app.core.scribe import ProcessingError, ServiceStatus, SessionResult, TemplateResult, TemplateStatus
+from app.core.session import POLL, REOPEN, RETRY, TABLE, NotAllowed, Session
+from app.core.views import Gap, Phase
+
+ID = "ses_0123456789abcdefghij"
+VISIT = Visit(templates=("soap", "medications"))
+NOW = 1_000.0
+CREATE = CreateSession(ID, VISIT, ("soap", "medications"))
+SECOND = 16_000
+TEN_SECONDS = 160_000
+
+UNREACHABLE = Problem(ProblemKind.UNREACHABLE)
+SIGNED_OUT = Problem(ProblemKind.NOT_SIGNED_IN, "HTTP 401")
+EXPIRED = Problem(ProblemKind.SESSION_EXPIRED, "HTTP 410")
+
+
+def start(visit: Visit = VISIT, source: str = MICROPHONE) -> Start:
+    return Start(visit, "local", "audio/wav", 20.0, NOW, source=source)
+
+
+def sealed(index: int) -> ChunkSealed:
+    return ChunkSealed(index, index * TEN_SECONDS, TEN_SECONDS, 320_044)
+
+
+def result(
+    status: ServiceStatus,
+    chunks: typing.Iterable[int] = (),
+    *,
+    notes: tuple[TemplateResult, ...] = (),
+    errors: tuple[ProcessingError, ...] = (),
+    transcript: str = "",
+) -> StatusRead:
+    names = tuple(f"audio_{n}.wav" for n in chunks)
+    return StatusRead(
+        SessionResult(
+            status,
+            audio_files=names,
+            audio_files_received=len(names),
+            templates=notes,
+            processing_errors=errors,
+            transcript=transcript,
+        )
+    )
+
+
+def note(template_id: str, status: TemplateStatus = TemplateStatus.SUCCESS) -> TemplateResult:
+    return TemplateResult(template_id, status)
+
+
+BOTH_NOTES = (note("soap"), note("medications"))
+
+
+class Talk:
+    """One session, told event by event."""
+
+    def __init__(self, *events: Event) -> None:
+        self.session = Session(SessionId(ID))
+        for event in events:
+            self.session.handle(event)
+
+    def on(self, event: Event, *expected: Command) -> Talk:
+        """This event, and exactly these commands."""
+        assert self.session.handle(event) == list(expected)
+        return self
+
+    def sees(self, **fields: object) -> Talk:
+        """What a screen shows now."""
+        view = self.session.view()
+        assert {name: getattr(view, name) for name in fields} == fields
+        return self
+
+    @property
+    def problem(self) -> Problem | None:
+        return self.session.view().problem
+
+
+def recording() -> Talk:
+    """Recording; the service has the session."""
+    return Talk(start(), CaptureStarted(0, "USB", NOW + 1), SessionCreated(ID))
+
+
+def delivered(chunks: int = 1) -> Talk:
+    """Recorded, stopped, all uploaded; the counts are being compared."""
+    talk = recording()
+    events: list[Event] = [*map(sealed, range(chunks)), *map(ChunkUploaded, range(chunks))]
+    for event in (*events, Stop(NOW), CaptureEnded(0, NOW)):
+        talk.session.handle(event)
+    return talk.sees(phase=Phase.ENDING)
+
+
+def processing() -> Talk:
+    talk = delivered()
+    talk.session.handle(result(ServiceStatus.OPEN, [0]))
+    talk.session.handle(SessionEnded(1))
+    return talk.sees(phase=Phase.PROCESSING)
+
+
+def concluded(status: ServiceStatus, *notes: TemplateResult) -> Talk:
+    talk = processing()
+    talk.session.handle(result(status, [0], notes=notes or BOTH_NOTES))
+    return talk
+
+
+def sends(commands: list[Command]) -> list[Request]:
+    return [command.request for command in commands if isinstance(command, Send)]
+
+
+# From Start to the result ---------------------------------------------------------------------------------------
+
+
+def test_a_visit_that_begins_without_a_network_is_recorded_and_comes_to_its_result() -> None:
+    talk = Talk()
+    talk.on(start(), StartCapture(0, 0, 0, "audio/wav", 20.0), Send(CREATE))
+    talk.on(RequestFailed(CREATE, UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
+    talk.sees(phase=Phase.RECORDING, is_capturing=False, problem=UNREACHABLE)
+    talk.on(CaptureStarted(0, "USB", NOW + 1)).sees(is_capturing=True, microphone="USB")
+    talk.on(sealed(0), SetTimer(POLL, 5.0))
+    talk.on(sealed(1))
+    talk.sees(chunks_sealed=2, chunks_uploaded=0, seconds_to_upload=20.0, recorded_seconds=20.0)
+    talk.on(TimerFired(RETRY), Send(CREATE))
+    talk.on(SessionCreated(ID), Send(UploadChunk(0)), Send(UploadChunk(1)))
+    talk.sees(problem=None, is_created=True)
+    talk.on(sealed(2))
+    talk.on(sealed(3))
+    talk.on(ChunkUploaded(1), Send(UploadChunk(2)))
+    talk.on(ChunkUploaded(0), Send(UploadChunk(3)))
+    talk.on(Stop(NOW + 40), CancelTimer(REOPEN), EndCapture()).sees(phase=Phase.DRAINING, is_capturing=True)
+    talk.on(ChunkUploaded(2))
+    talk.on(sealed(4), Send(UploadChunk(4)))
+    talk.on(CaptureEnded(0, NOW + 41)).sees(is_capturing=False)
+    talk.on(ChunkUploaded(4))
+    talk.sees(phase=Phase.DRAINING)
+    talk.on(ChunkUploaded(3), Send(ReadStatus())).sees(phase=Phase.ENDING, seconds_to_upload=0)
+    talk.on(result(ServiceStatus.OPEN, range(5)), Send(EndSession(5)))
+    talk.on(SessionEnded(5), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
+    talk.sees(phase=Phase.PROCESSING, is_ended=True)
+    talk.on(result(ServiceStatus.PROCESSING, range(5), transcript="Good mor"))
+    talk.sees(transcript="Good mor")
+    talk.on(TimerFired(POLL), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
+    talk.on(
+        result(ServiceStatus.COMPLETED, range(5), notes=BOTH_NOTES, transcript="Good morning."), CancelTimer(POLL)
+    )
+    talk.sees(phase=Phase.COMPLETED, transcript="Good morning.", notes=BOTH_NOTES, audio_files_received=5)
+    assert talk.session.is_settled
+
+
+def test_the_service_is_asked_for_the_transcript_so_far_while_the_visit_goes_on() -> None:
+    talk = recording()
+    talk.on(sealed(0), SetTimer(POLL, 5.0), Send(UploadChunk(0)))
+    talk.on(TimerFired(POLL), SetTimer(POLL, 5.0), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.OPEN, transcript="So far")).sees(phase=Phase.RECORDING, transcript="So far")
+
+
+def test_the_services_id_is_gone_on_with_and_nothing_is_sent_before_it_is_known() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW))
+    assert sends(talk.session.handle(sealed(0))) == []
+    talk.on(SessionCreated("theirs"), Send(UploadChunk(0)))
+    assert talk.session.created == SessionCreated("theirs")
+
+
+# Trouble at the service -----------------------------------------------------------------------------------------
+
+
+def test_tries_are_spread_over_a_time_that_grows_to_a_minute() -> None:
+    talk = Talk(start())
+    bounds = []
+    for _ in range(9):
+        (timer,) = talk.session.handle(RequestFailed(CREATE, UNREACHABLE))
+        assert isinstance(timer, SetTimer)
+        assert timer.is_spread
+        bounds.append(timer.seconds)
+        talk.on(TimerFired(RETRY), Send(CREATE))
+    assert bounds == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    talk.on(SessionCreated(ID))
+    talk.session.handle(sealed(0))
+    talk.on(RequestFailed(UploadChunk(0), UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
+
+
+@pytest.mark.parametrize(
+    ("wished", "waited"), [(-5.0, 1.0), (0.0, 1.0), (7.0, 7.0), (300.0, 300.0), (86_400.0, 300.0)]
+)
+def test_the_service_may_say_when_within_reason(wished: float, waited: float) -> None:
+    busy = Problem(ProblemKind.SERVICE_BUSY, "HTTP 429")
+    Talk(start()).on(RequestFailed(CREATE, busy, wished), SetTimer(RETRY, waited, is_spread=False))
+
+
+def test_two_failures_at_once_are_one_wait() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(sealed(1))
+    talk.on(RequestFailed(UploadChunk(0), UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
+    talk.on(RequestFailed(UploadChunk(1), UNREACHABLE))
+    talk.on(TimerFired(RETRY), Send(UploadChunk(0)), Send(UploadChunk(1)))
+
+
+def test_try_now_does_not_wait() -> None:
+    talk = Talk(start(), RequestFailed(CREATE, UNREACHABLE))
+    talk.on(TryNow(), CancelTimer(RETRY), Send(CREATE))
+    with pytest.raises(NotAllowed):
+        talk.session.handle(TryNow())
+
+
+def test_without_sign_in_the_recording_goes_on_and_sending_waits_for_a_person() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.on(RequestFailed(UploadChunk(0), SIGNED_OUT)).sees(phase=Phase.RECORDING, is_capturing=True)
+    talk.on(sealed(1))
+    assert talk.problem == SIGNED_OUT
+    assert talk.session.is_stuck
+    talk.on(TryNow(), CancelTimer(RETRY), Send(UploadChunk(0)), Send(UploadChunk(1)))
+
+
+def test_a_refused_chunk_holds_up_no_other_and_is_told_as_missing() -> None:
+    refused = Problem(ProblemKind.CHUNK_REFUSED, "HTTP 415")
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(sealed(1))
+    talk.on(RequestFailed(UploadChunk(0), refused))
+    talk.sees(missing_chunks=(0,), missing_spans=((0.0, 10.0),), problem=refused)
+    talk.session.handle(Stop(NOW))
+    talk.on(CaptureEnded(0, NOW))
+    talk.on(ChunkUploaded(1), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.OPEN, [1]), Send(EndSession(2)))
+
+
+def test_a_chunk_that_the_service_does_not_list_is_sent_again_and_after_two_rounds_told_as_missing() -> None:
+    talk = delivered(3)
+    for _ in range(2):
+        talk.on(result(ServiceStatus.OPEN, [0, 2]), Send(UploadChunk(1))).sees(phase=Phase.DRAINING)
+        talk.on(ChunkUploaded(1), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.OPEN, [0, 2]), Send(EndSession(3)))
+    talk.sees(phase=Phase.ENDING, missing_chunks=(1,), missing_spans=((10.0, 20.0),))
+
+
+def test_a_service_that_lists_no_names_is_believed() -> None:
+    told = StatusRead(SessionResult(ServiceStatus.OPEN))
+    delivered(3).on(told, Send(EndSession(3)))
+
+
+@pytest.mark.parametrize("name", ["{}.ogg", "audio_{}.wav", "s3://bucket/visits/2024-05-01/{}.ogg", "{}"])
+def test_names_come_back_in_any_dress(name: str) -> None:
+    told = StatusRead(SessionResult(ServiceStatus.OPEN, audio_files=tuple(name.format(n) for n in range(12))))
+    delivered(12).on(told, Send(EndSession(12)))
+
+
+def test_when_the_answer_to_the_end_is_lost_it_looks_before_it_ends_again() -> None:
+    talk = delivered()
+    talk.on(result(ServiceStatus.OPEN, [0]), Send(EndSession(1)))
+    talk.on(RequestFailed(EndSession(1), Problem(ProblemKind.TIMED_OUT)), SetTimer(RETRY, 1.0, is_spread=True))
+    talk.on(TimerFired(RETRY), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.PROCESSING, [0]), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
+    talk.sees(phase=Phase.PROCESSING)
+
+
+def test_when_the_end_itself_was_lost_it_is_sent_again() -> None:
+    talk = delivered()
+    talk.session.handle(result(ServiceStatus.OPEN, [0]))
+    talk.session.handle(RequestFailed(EndSession(1), UNREACHABLE))
+    talk.on(TimerFired(RETRY), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.OPEN, [0]), Send(EndSession(1)))
+    talk.sees(phase=Phase.ENDING)
+
+
+def test_a_result_that_is_there_when_it_looks_is_taken() -> None:
+    talk = delivered()
+    talk.session.handle(result(ServiceStatus.OPEN, [0]))
+    talk.session.handle(RequestFailed(EndSession(1), UNREACHABLE))
+    talk.on(TimerFired(RETRY), Send(ReadStatus()))
+    talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES))
+    talk.sees(phase=Phase.COMPLETED, notes=BOTH_NOTES)
+
+
+def test_expired_while_recording_starts_over_under_a_new_id_and_the_microphone_never_stops() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(ChunkUploaded(0))
+    talk.on(sealed(1), Send(UploadChunk(1)))
+    again = CreateSession(ID + "01", VISIT, ("soap", "medications"))
+    talk.on(RequestFailed(UploadChunk(1), EXPIRED), Send(again, generation=1))
+    talk.sees(phase=Phase.RECORDING, is_capturing=True, chunks_uploaded=0, is_created=False, problem=None)
+    talk.on(SessionCreated(ID + "01"), Send(UploadChunk(0), 1), Send(UploadChunk(1), 1))
+    assert not talk.session.awaits(Send(UploadChunk(0), 0))
+
+
+def test_a_service_that_loses_every_session_is_not_asked_for_ever() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    for generation in range(1, 4):
+        talk.session.handle(RequestFailed(UploadChunk(0), EXPIRED))
+        talk.session.handle(SessionCreated(f"{ID}{generation:02d}"))
+    talk.on(RequestFailed(UploadChunk(0), EXPIRED)).sees(phase=Phase.RECORDING, problem=EXPIRED)
+    assert talk.session.is_stuck
+
+
+def test_expired_while_processing_is_an_end_from_which_the_kept_audio_can_go_out_again() -> None:
+    talk = processing()
+    talk.session.handle(result(ServiceStatus.EXPIRED))
+    talk.sees(phase=Phase.EXPIRED, problem=Problem(ProblemKind.SESSION_EXPIRED))
+    again = CreateSession(ID + "01", VISIT, ("soap", "medications"))
+    talk.on(SendAgain(NOW), CancelTimer(POLL), CancelTimer(RETRY), Send(again, 1))
+    talk.sees(phase=Phase.DRAINING, problem=None, chunks_uploaded=0, is_ended=False)
+    talk.on(SessionCreated(ID + "01"), Send(UploadChunk(0), 1))
+
+
+def test_failed_can_be_checked_again_and_may_have_turned_out_well() -> None:
+    talk = concluded(ServiceStatus.FAILED)
+    talk.sees(phase=Phase.FAILED, problem=Problem(ProblemKind.PROCESSING_FAILED))
+    talk.on(CheckAgain(), CancelTimer(POLL), SetTimer(POLL, 30.0), Send(ReadStatus(may_wait=True)))
+    talk.on(result(ServiceStatus.FAILED, [0])).sees(phase=Phase.FAILED)
+    talk.on(TimerFired(POLL), SetTimer(POLL, 30.0), Send(ReadStatus(may_wait=True)))
+    talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES))
+    talk.sees(phase=Phase.COMPLETED, problem=None, notes=BOTH_NOTES)
+
+
+def test_a_result_never_turns_out_worse_afterwards() -> None:
+    talk = concluded(ServiceStatus.PARTIAL)
+    talk.session.handle(result(ServiceStatus.FAILED, [0]))
+    talk.sees(phase=Phase.PARTIAL, notes=BOTH_NOTES)
+
+
+def test_a_partial_result_names_the_stretches_that_are_missing() -> None:
+    talk = processing()
+    lacks = ProcessingError("count_mismatch", "files are missing", missing=(0, 7))
+    talk.session.handle(result(ServiceStatus.PARTIAL, notes=BOTH_NOTES, errors=(lacks,)))
+    talk.sees(phase=Phase.PARTIAL, missing_chunks=(0, 7), missing_spans=((0.0, 10.0),), processing_errors=(lacks,))
+
+
+def test_polling_slows_down() -> None:
+    talk = processing()
+    waits = [1.0]  # The poll that came with the accepted end.
+    for _ in range(80):
+        talk.session.handle(result(ServiceStatus.PROCESSING, [0]))
+        timer, _ = talk.session.handle(TimerFired(POLL))
+        assert isinstance(timer, SetTimer)
+        waits.append(timer.seconds)
+    assert waits == [1.0] * 30 + [2.0] * 45 + [5.0] * 6
+
+
+def test_one_question_at_a_time_however_long_the_service_holds_it() -> None:
+    talk = processing()
+    talk.session.handle(result(ServiceStatus.PROCESSING, [0]))
+    assert sends(talk.session.handle(TimerFired(POLL))) == [ReadStatus(may_wait=True)]
+    assert sends(talk.session.handle(TimerFired(POLL))) == []
+
+
+# Notes ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_third_template_is_asked_for_after_the_end() -> None:
+    visit = Visit(templates=("soap", "medications", "vitals"))
+    talk = Talk()
+    created = CreateSession(ID, visit, ("soap", "medications"))
+    talk.on(start(visit), StartCapture(0, 0, 0, "audio/wav", 20.0), Send(created))
+    for event in (SessionCreated(ID), sealed(0), ChunkUploaded(0), Stop(NOW), CaptureEnded(0, NOW)):
+        talk.session.handle(event)
+    talk.session.handle(result(ServiceStatus.OPEN, [0]))
+    talk.session.handle(SessionEnded(1))
+    commands = talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES))
+    assert sends(commands) == [ProcessTemplate("vitals")]
+    talk.sees(phase=Phase.COMPLETED, notes=(*BOTH_NOTES, note("vitals", TemplateStatus.PROCESSING)))
+    assert not talk.session.is_settled
+    talk.on(NoteAccepted("vitals"), CancelTimer(POLL), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
+    three = (*BOTH_NOTES, note("vitals"))
+    talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=three))
+    talk.sees(notes=three)
+    assert talk.session.is_settled
+
+
+def test_another_note_can_be_wished_later_and_a_refusal_is_that_notes_alone() -> None:
+    talk = concluded(ServiceStatus.COMPLETED)
+    talk.on(MakeNote("referral_letter"), Send(ProcessTemplate("referral_letter")))
+    talk.on(RequestFailed(ProcessTemplate("referral_letter"), Problem(ProblemKind.REQUEST_REFUSED, "no template")))
+    *came, failed = talk.session.view().notes
+    assert tuple(came) == BOTH_NOTES
+    assert (failed.id, failed.status) == ("referral_letter", TemplateStatus.FAILED)
+    assert "no template" in failed.error
+    assert talk.problem is None
+    talk.on(MakeNote("referral_letter"), Send(ProcessTemplate("referral_letter")))
+
+
+def test_a_note_waits_for_the_network_like_anything_else() -> None:
+    talk = concluded(ServiceStatus.COMPLETED)
+    talk.session.handle(MakeNote("hpi"))
+    talk.on(RequestFailed(ProcessTemplate("hpi"), UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
+    talk.on(TimerFired(RETRY), Send(ProcessTemplate("hpi")))
+
+
+def test_a_note_that_never_came_says_so() -> None:
+    talk = concluded(ServiceStatus.COMPLETED, note("soap"))
+    assert [n.status for n in talk.session.view().notes] == [TemplateStatus.SUCCESS, TemplateStatus.FAILED]
+
+
+# The microphone -------------------------------------------------------------------------------------------------
+
+
+def test_a_pause_is_a_gap_with_a_start_and_an_end() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.on(Pause(NOW + 20), CancelTimer(REOPEN), EndCapture()).sees(phase=Phase.PAUSED, is_capturing=True)
+    assert sends(talk.session.handle(sealed(1))) == [UploadChunk(1)]
+    talk.on(CaptureEnded(0, NOW + 21)).sees(is_capturing=False, gaps=(Gap(20.0, None, "paused"),))
+    talk.on(Resume(NOW + 50), StartCapture(1, 2, 2 * TEN_SECONDS, "audio/wav", 20.0)).sees(phase=Phase.RECORDING)
+    talk.on(CaptureStarted(1, "USB", NOW + 51)).sees(gaps=(Gap(20.0, 31.0, "paused"),), is_capturing=True)
+
+
+def test_resume_waits_for_a_take_that_is_still_closing() -> None:
+    talk = recording()
+    talk.on(Pause(NOW + 1), CancelTimer(REOPEN), EndCapture())
+    talk.on(Resume(NOW + 2))
+    talk.on(CaptureEnded(0, NOW + 3), StartCapture(1, 0, 0, "audio/wav", 20.0))
+
+
+def test_a_lost_microphone_is_a_gap_and_is_opened_again_with_patience() -> None:
+    lost = Problem(ProblemKind.MICROPHONE_LOST, "unplugged")
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.on(CaptureLost(0, lost, NOW + 11), SetTimer(REOPEN, 0.25))
+    talk.sees(phase=Phase.RECORDING, is_capturing=False, problem=lost, gaps=(Gap(10.0, None, "microphone"),))
+    waits = []
+    for take in range(1, 6):
+        talk.on(TimerFired(REOPEN), StartCapture(take, 1, TEN_SECONDS, "audio/wav", 20.0))
+        (timer,) = talk.session.handle(CaptureLost(take, Problem(ProblemKind.NO_MICROPHONE), NOW + 11 + take))
+        assert isinstance(timer, SetTimer)
+        waits.append(timer.seconds)
+    assert waits == [0.5, 1.0, 2.0, 2.0, 2.0]
+    talk.on(TimerFired(REOPEN), StartCapture(6, 1, TEN_SECONDS, "audio/wav", 20.0))
+    talk.on(CaptureStarted(6, "Built-in", NOW + 31))
+    talk.sees(problem=None, microphone="Built-in", gaps=(Gap(10.0, 20.0, "microphone"),))
+    talk.on(CaptureLost(6, lost, NOW + 40), SetTimer(REOPEN, 0.25))
+
+
+def test_stop_without_a_microphone_ends_the_visit_with_what_there_is() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(ChunkUploaded(0))
+    talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW))
+    talk.on(Stop(NOW), CancelTimer(REOPEN), Send(ReadStatus())).sees(phase=Phase.ENDING, problem=None)
+    talk.on(TimerFired(REOPEN))
+
+
+def test_a_microphone_that_is_lost_while_it_closes_troubles_nobody() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(Stop(NOW))
+    talk.on(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW)).sees(phase=Phase.DRAINING, problem=None)
+
+
+FULL = Problem(ProblemKind.DISK_FULL, "ENOSPC")
+
+
+@pytest.mark.parametrize("source", [MICROPHONE, FILE])
+def test_a_full_disk_pauses_until_a_person_has_made_room(source: str) -> None:
+    talk = Talk(start(source=source), CaptureStarted(0, "USB", NOW), SessionCreated(ID))
+    talk.session.handle(sealed(0))
+    talk.on(CaptureLost(0, FULL, NOW + 11)).sees(phase=Phase.PAUSED, problem=FULL, is_capturing=False)
+    talk.on(Resume(NOW + 60), StartCapture(1, 1, TEN_SECONDS, "audio/wav", 20.0))
+    talk.on(CaptureStarted(1, "USB", NOW + 61)).sees(phase=Phase.RECORDING, problem=None)
+
+
+def test_a_disk_that_fills_up_after_stop_does_not_end_the_visit_short() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(ChunkUploaded(0))
+    talk.session.handle(Stop(NOW))
+    talk.on(CaptureLost(0, FULL, NOW)).sees(phase=Phase.PAUSED, problem=FULL)
+    talk.on(sealed(1), Send(UploadChunk(1)))
+    talk.on(Stop(NOW + 9), CancelTimer(REOPEN)).sees(phase=Phase.DRAINING, problem=None)
+    talk.on(ChunkUploaded(1), Send(ReadStatus()))
+
+
+def test_late_facts_of_an_old_take_change_nothing() -> None:
+    talk = recording()
+    talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW))
+    talk.session.handle(TimerFired(REOPEN))
+    talk.session.handle(CaptureStarted(1, "Built-in", NOW + 2))
+    before = talk.session.view()
+    for late in (
+        CaptureStarted(0, "USB", NOW + 3),
+        CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW + 3),
+        CaptureEnded(0, NOW + 3),
+    ):
+        talk.on(late)
+        assert talk.session.view() == before
+
+
+def test_a_file_ends_its_visit_by_itself() -> None:
+    talk = Talk(start(source=FILE), CaptureStarted(0, "visit.wav", NOW), SessionCreated(ID), sealed(0))
+    talk.on(CaptureEnded(0, NOW + 1)).sees(phase=Phase.DRAINING)
+    talk.on(ChunkUploaded(0), Send(ReadStatus()))
+
+
+def test_a_file_that_is_paused_has_not_ended() -> None:
+    talk = Talk(start(source=FILE), CaptureStarted(0, "visit.wav", NOW), SessionCreated(ID), sealed(0))
+    talk.session.handle(Pause(NOW + 1))
+    talk.on(CaptureEnded(0, NOW + 1)).sees(phase=Phase.PAUSED)
+    talk.on(Resume(NOW + 2), StartCapture(1, 1, TEN_SECONDS, "audio/wav", 20.0))
+
+
+def test_nothing_recorded_is_never_ended_and_says_so() -> None:
+    talk = recording()
+    talk.session.handle(Stop(NOW))
+    assert sends(talk.session.handle(CaptureEnded(0, NOW))) == []
+    talk.sees(phase=Phase.FAILED, problem=Problem(ProblemKind.NOTHING_RECORDED), allowed=frozenset({"CheckAgain"}))
+
+
+def test_a_file_that_cannot_be_read_says_why() -> None:
+    unreadable = Problem(ProblemKind.AUDIO_UNREADABLE, "the file breaks off")
+    talk = Talk(start(source=FILE))
+    talk.on(CaptureLost(0, unreadable, NOW)).sees(phase=Phase.FAILED, problem=unreadable)
+
+
+def test_a_discarded_visit_is_erased_once_the_microphone_is_closed() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.on(Discard(NOW), CancelTimer(REOPEN), EndCapture()).sees(phase=Phase.DISCARDED, allowed=frozenset())
+    talk.on(ChunkUploaded(0))
+    talk.on(CaptureEnded(0, NOW), EraseAudio())
+    assert talk.session.is_settled
+
+
+def test_a_discarded_pause_is_erased_at_once() -> None:
+    talk = recording()
+    talk.session.handle(Pause(NOW))
+    talk.session.handle(CaptureEnded(0, NOW))
+    talk.on(Discard(NOW), CancelTimer(REOPEN), EraseAudio())
+
+
+# Recovery -------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_recorded_comes_back_paused_with_its_gap_marked() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0), ChunkUploaded(0), sealed(1))
+    assert talk.session.is_capture_open
+    talk.session.handle(CaptureInterrupted(NOW + 21))
+    assert sends(talk.session.resume()) == [UploadChunk(1), ReadStatus()]
+    talk.sees(phase=Phase.PAUSED, gaps=(Gap(20.0, None, "interrupted"),), is_capturing=False)
+    talk.on(Resume(NOW + 100), StartCapture(1, 2, 2 * TEN_SECONDS, "audio/wav", 20.0))
+    talk.on(CaptureStarted(1, "USB", NOW + 101)).sees(gaps=(Gap(20.0, 80.0, "interrupted"),))
+
+
+def test_a_session_that_waited_for_a_person_tries_again_after_a_restart() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(RequestFailed(UploadChunk(0), SIGNED_OUT))
+    talk.session.handle(Pause(NOW))
+    talk.session.handle(CaptureEnded(0, NOW))
+    assert UploadChunk(0) in sends(talk.session.resume())
+
+
+def test_a_session_that_was_being_processed_is_asked_about_at_once() -> None:
+    assert sends(processing().session.resume()) == [ReadStatus(may_wait=True)]
+
+
+# The table ------------------------------------------------------------------------------------------------------
+
+IN_PHASE: dict[Phase, typing.Callable[[], Talk]] = {
+    Phase.IDLE: Talk,
+    Phase.RECORDING: recording,
+    Phase.PAUSED: lambda: Talk(start(), Pause(NOW)),
+    Phase.DRAINING: lambda: Talk(start(), CaptureStarted(0, "USB", NOW), sealed(0), Stop(NOW)),
+    Phase.ENDING: delivered,
+    Phase.PROCESSING: processing,
+    Phase.COMPLETED: lambda: concluded(ServiceStatus.COMPLETED),
+    Phase.PARTIAL: lambda: concluded(ServiceStatus.PARTIAL),
+    Phase.FAILED: lambda: concluded(ServiceStatus.FAILED),
+    Phase.EXPIRED: lambda: concluded(ServiceStatus.EXPIRED),
+    Phase.DISCARDED: lambda: Talk(start(), Discard(NOW)),
+}
+WISHES: tuple[Intent, ...] = (
+    *(start(), Pause(NOW), Resume(NOW), Stop(NOW), Discard(NOW)),
+    *(TryNow(), CheckAgain(), SendAgain(NOW), MakeNote("hpi")),
+)
+OFFERED = {
+    Phase.IDLE: {"Start"},
+    Phase.RECORDING: {"Pause", "Stop", "Discard"},
+    Phase.PAUSED: {"Resume", "Stop", "Discard"},
+    Phase.DRAINING: set(),
+    Phase.ENDING: set(),
+    Phase.PROCESSING: set(),
+    Phase.COMPLETED: {"MakeNote"},
+    Phase.PARTIAL: {"MakeNote", "CheckAgain", "SendAgain"},
+    Phase.FAILED: {"CheckAgain", "SendAgain"},
+    Phase.EXPIRED: {"SendAgain"},
+    Phase.DISCARDED: set[str](),
+}
+
+
+def test_every_wish_is_tried_in_every_phase() -> None:
+    assert {type(wish) for wish in WISHES} == set(typing.get_args(Intent))
+    assert set(IN_PHASE) == set(OFFERED) == set(Phase)
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: type(wish).__name__)
+def test_a_wish_is_taken_exactly_where_it_is_offered(phase: Phase, wish: Intent) -> None:
+    talk = IN_PHASE[phase]()
+    before = talk.session.view()
+    assert before.phase is phase
+    assert before.allowed == OFFERED[phase]
+    if type(wish).__name__ in before.allowed:
+        talk.session.handle(wish)
+        assert TABLE[phase, type(wish)] in (talk.session.phase, Phase.DRAINING)
+    else:
+        with pytest.raises(NotAllowed):
+            talk.session.handle(wish)
+        assert talk.session.view() == before
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if (phase, TryNow) in TABLE])
+def test_try_now_is_offered_while_something_waits(phase: Phase) -> None:
+    talk = IN_PHASE[phase]()
+    talk.session.handle(RequestFailed(ReadStatus(), UNREACHABLE))
+    assert "TryNow" in talk.session.view().allowed
+    talk.session.handle(TryNow())
+    assert "TryNow" not in talk.session.view().allowed
+
+
+# Words ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ProblemKind)
+def test_every_problem_says_what_happened_whether_the_recording_is_safe_and_what_to_do(kind: ProblemKind) -> None:
+    problem = Problem(kind, "HTTP 500")
+    words = WORDS[kind]
+    assert problem.sentence == f"{words.what} {words.safe} {words.do}"
+    for sentence in (words.what, words.safe, words.do):
+        assert sentence[0].isupper()
+        assert sentence.endswith(".")
+    assert "HTTP" not in problem.sentence
