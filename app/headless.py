@@ -12,7 +12,8 @@ from typing import Any
 from app.compose import make_engine, start_log
 from app.core.document import document, plain_text
 from app.core.problems import Problem, ProblemKind
-from app.core.scribe import TemplateResult, TemplateStatus
+from app.core.scribe import TemplateResult, TemplateStatus, Utterance
+from app.core.transcript import Mark, transcript_lines
 from app.core.views import AppView, Phase, SessionView, Wish
 from app.store.places import find_places
 
@@ -56,13 +57,13 @@ class Outcome:
         """What a person reads: the transcript, then each note."""
         session = self.session
         assert session is not None
-        parts = [_titled("Transcript", session.transcript or "(nothing was understood)", session.transcript_by)]
+        transcript = "\n".join(_line(line) for line in transcript_lines(session))
+        parts = [_titled("Transcript", transcript or "(nothing was understood)", session.transcript_by)]
         for note in session.notes:
             body = plain_text(document(note.data)) if note.status is TemplateStatus.SUCCESS else f"({note.error})"
             parts.append(_titled(note.name or note.id, body or "(nothing was said for this note)", note.made_by))
         if session.missing_spans:
-            spans = ", ".join(f"{_clock(a)} to {_clock(b)}" for a, b in session.missing_spans)
-            parts.insert(0, f"Incomplete: missing {spans}")
+            parts.insert(0, "Incomplete: not all of the recording reached the service.")
         return "\n\n".join(parts)
 
 
@@ -171,6 +172,12 @@ def _note_object(note: TemplateResult) -> dict[str, Any]:
 def _titled(title: str, body: str, made_by: str) -> str:
     by = f"\n(made by {made_by})" if made_by else ""
     return f"{title}\n{'=' * len(title)}\n{body}{by}"
+
+
+def _line(line: Utterance | Mark) -> str:
+    if isinstance(line, Utterance):
+        return line.text
+    return f"[{_clock(line.position_seconds)} {line.reason}, {line.seconds or 0.0:.0f} s]"
 
 
 def _clock(seconds: float) -> str:

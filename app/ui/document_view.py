@@ -25,9 +25,10 @@ from PySide6.QtWidgets import QFrame, QTextBrowser
 
 from app.core.document import Bullets, Document, Heading, Paragraph, Table
 from app.core.scribe import Utterance
+from app.core.transcript import Mark
 from app.ui import theme
 from app.ui.controls import identify
-from app.ui.phrases import position
+from app.ui.phrases import mark_words, position
 
 _READING_PX = 15
 _LINE_PX = 23
@@ -36,10 +37,9 @@ _HEADING_PX = {1: 18, 2: 16}
 
 @dataclass(frozen=True)
 class Talk:
-    """A transcript: its lines with their times, or the text alone."""
+    """A transcript: its lines with their times where these are known, and the marks among them."""
 
-    text: str
-    utterances: tuple[Utterance, ...] = ()
+    lines: tuple[Utterance | Mark, ...] = ()
 
 
 class DocumentView(QTextBrowser):
@@ -114,29 +114,25 @@ class _Writer:
         self._cursor.endEditBlock()
 
     def talk(self, shown: Talk) -> None:
-        stamp = QTextCharFormat()
-        stamp.setForeground(theme.current().color("muted"))
+        quiet = QTextCharFormat()
+        quiet.setForeground(theme.current().color("muted"))
         layout = _paragraph(below=6)
-        has_times = any(line.start_seconds is not None for line in shown.utterances)
+        has_times = any(isinstance(line, Utterance) and line.start_seconds is not None for line in shown.lines)
         if has_times:
             layout.setLeftMargin(theme.px(64))
             layout.setTextIndent(-theme.px(64))
             layout.setTabPositions([QTextOption.Tab(theme.px(64), QTextOption.TabType.LeftTab)])
         self._cursor.beginEditBlock()
-        if not has_times:
-            for line in shown.text.splitlines() or [""]:
-                self._begin(layout, self._plain)
-                self._cursor.insertText(line)
-        else:
-            self._lines(shown.utterances, layout, stamp)
+        for line in shown.lines:
+            self._begin(layout, quiet)
+            when = line.position_seconds if isinstance(line, Mark) else line.start_seconds
+            if has_times or isinstance(line, Mark):
+                self._cursor.insertText(f"{position(when) if when is not None else ''}\t", quiet)
+            if isinstance(line, Mark):
+                self._cursor.insertText(f"[{mark_words(line)}]", quiet)
+            else:
+                self._cursor.insertText(line.text, self._plain)
         self._cursor.endEditBlock()
-
-    def _lines(self, lines: tuple[Utterance, ...], layout: QTextBlockFormat, stamp: QTextCharFormat) -> None:
-        for line in lines:
-            self._begin(layout, stamp)
-            when = position(line.start_seconds) if line.start_seconds is not None else ""
-            self._cursor.insertText(f"{when}\t", stamp)
-            self._cursor.insertText(line.text, self._plain)
 
     def _begin(self, layout: QTextBlockFormat, ink: QTextCharFormat) -> None:
         if self._is_first:

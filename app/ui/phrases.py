@@ -12,6 +12,7 @@ from PySide6.QtCore import QCoreApplication, QDate, QLocale
 
 from app.core.problems import Problem, ProblemKind, Words
 from app.core.scribe import TemplateStatus
+from app.core.transcript import MISSING, Mark
 from app.core.views import AppView, Phase, ServiceState, SessionView
 
 
@@ -119,6 +120,21 @@ def length(seconds: float) -> str:
 def spans(stretches: tuple[tuple[float, float], ...]) -> str:
     """Stretches of the recording: ``04:10`` to ``04:40``, and the next one."""
     return ", ".join(f"{position(start)}\u2013{position(end)}" for start, end in stretches)
+
+
+def mark_words(mark: Mark) -> str:
+    """A hole in the transcript: ``Paused for 5 s``."""
+    said = {
+        "paused": tr("Paused"),
+        "microphone": tr("Microphone away"),
+        "interrupted": tr("Recording interrupted"),
+        MISSING: tr("Missing at the service"),
+    }.get(mark.reason, mark.reason)
+    if mark.seconds is None:
+        return said
+    if mark.reason == MISSING:
+        return f"{said}: {spans(((mark.position_seconds, mark.position_seconds + mark.seconds),))}"
+    return tr("{what} for {how_long}").format(what=said, how_long=length(mark.seconds))
 
 
 def time_of_day(at: float | None) -> str:

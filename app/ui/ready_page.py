@@ -41,6 +41,8 @@ from app.ui.icons import icon
 from app.ui.level_meter import LevelMeter
 from app.ui.phrases import language_name, template_name
 
+_PRACTICE_PACE = 4.0
+"""The sample is played faster than it was spoken, so that the note is there within a minute."""
 _LANGUAGES = ("en", "hi", "ta", "te", "bn", "mr", "gu", "kn", "ml", "pa")
 """Offered while the service names none."""
 
@@ -221,7 +223,7 @@ class ReadyPage(QFrame):
         visit = self.visit()
         if not visit.patient.label:
             visit = replace(visit, patient=replace(visit.patient, label=self.tr("Sample consultation")))
-        self._begin(Practise(visit))
+        self._begin(Practise(visit, _PRACTICE_PACE))
 
     def _begin(self, wish: Wish) -> None:
         # Until the next snapshot, so that a second click cannot ask twice. The page holds the keyboard meanwhile:

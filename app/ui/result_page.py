@@ -22,7 +22,8 @@ from PySide6.QtWidgets import (
 
 from app.core.document import document, plain_text
 from app.core.events import Discard, Intent, MakeNote
-from app.core.scribe import TemplateResult, TemplateStatus
+from app.core.scribe import TemplateResult, TemplateStatus, Utterance
+from app.core.transcript import Mark, transcript_lines
 from app.core.views import AppView, Phase, SessionView
 from app.ui import theme
 from app.ui.banner import missing_text
@@ -31,6 +32,7 @@ from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
     length,
+    mark_words,
     note_state,
     position,
     session_title,
@@ -300,7 +302,7 @@ class TranscriptPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._talk = Talk("")
+        self._talk = Talk()
         self._empty = label(wrap=True)
         self._document = DocumentView("transcript-text", self.tr("Transcript"))
         self._made_by = label(role="small", wrap=True)
@@ -315,7 +317,7 @@ class TranscriptPanel(QWidget):
 
     def render(self, session: SessionView) -> None:  # type: ignore[override]
         """Show the session's transcript."""
-        self._talk = Talk(session.transcript, session.utterances)
+        self._talk = Talk(transcript_lines(session))
         has_text = bool(session.transcript or session.utterances)
         is_over = session.phase is not Phase.PROCESSING
         nothing = self.tr("There is no transcript.") if is_over else self.tr("The transcript is being written.")
@@ -326,8 +328,11 @@ class TranscriptPanel(QWidget):
         set_visible_text(self._made_by, self.tr("Made by: {name}").format(name=by) if by else "")
 
     def text(self) -> str:
-        """The transcript as plain text."""
-        if self._talk.text:
-            return self._talk.text
-        stamped = [(line.start_seconds, line.text) for line in self._talk.utterances]
-        return "\n".join(f"{position(at)}  {text}" if at is not None else text for at, text in stamped)
+        """The transcript as plain text, holes and all."""
+        return "\n".join(_plain_line(line) for line in self._talk.lines)
+
+
+def _plain_line(line: Utterance | Mark) -> str:
+    if isinstance(line, Mark):
+        return f"[{position(line.position_seconds)} {mark_words(line)}]"
+    return line.text

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from app.core.document import document
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
+from app.core.transcript import Mark
 from app.core.views import Phase
 from app.ui.document_view import DocumentView, Talk
 from tests.ui.desk import Desk
@@ -38,7 +39,7 @@ def test_angle_brackets_are_text(reader: DocumentView, data: object) -> None:
 
 
 def test_a_transcript_is_text_too(reader: DocumentView) -> None:
-    reader.show_document(Talk("", (Utterance(HOSTILE, 12.0),)))
+    reader.show_document(Talk((Utterance(HOSTILE, 12.0),)))
     assert f"00:12\t{HOSTILE}" in reader.toPlainText()
 
 
@@ -131,3 +132,14 @@ def test_the_tab_that_is_read_stays_when_another_note_arrives(desk: Desk) -> Non
     desk.window.render(view(session(Phase.COMPLETED, notes=(*NOTES, later))))
     assert desk.find(QPushButton, "tab-transcript").isChecked()
     assert "being written" in desk.find(QPushButton, "tab-vitals").text()
+
+
+def test_a_pause_is_shown_among_the_lines(qtbot: QtBot) -> None:
+    reader = DocumentView("transcript-text", "Transcript")
+    qtbot.addWidget(reader)
+    reader.show_document(Talk((Utterance("before", 0.0), Mark(10.0, 65.0, "paused"), Utterance("after", 12.0))))
+    before, pause, after = reader.toPlainText().splitlines()
+    assert "before" in before
+    assert "00:10" in pause
+    assert "Paused for 1 min" in pause
+    assert "after" in after
