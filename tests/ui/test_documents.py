@@ -143,3 +143,12 @@ def test_a_pause_is_shown_among_the_lines(qtbot: QtBot) -> None:
     assert "00:10" in pause
     assert "Paused for 1 min" in pause
     assert "after" in after
+
+
+def test_a_table_fits_its_page(qtbot: QtBot) -> None:
+    reader = DocumentView("note-text-medications", "Medications")
+    qtbot.addWidget(reader)
+    reader.resize(700, 400)
+    reader.show_document(document(MEDICATIONS))
+    reader.show()
+    assert reader.horizontalScrollBar().maximum() == 0
