@@ -439,11 +439,8 @@ class Engine:
     def _send(self, held: Held, command: Send) -> None:
         entry = self._services.entry(held.session.service_id)
         if entry.connection is None:
+            entry.parked.append((held.id, command))
             self._use_service(held.session.service_id)
-            problem = entry.view.problem or Problem(ProblemKind.UNREACHABLE)
-            if held.session.service_id == LOCAL_SERVICE:
-                problem = Problem(ProblemKind.LOCAL_SERVICE_DOWN)
-            self._post_fact(held.id, RequestFailed(command.request, problem))
             return
         session = held.session
         call = Call(
@@ -476,7 +473,7 @@ class Engine:
             self._local = LocalService(
                 self._world.local_command,
                 on_up=lambda address: self._inbox.put(partial(self._connect, LOCAL_SERVICE, lambda: address)),
-                on_down=lambda p: self._inbox.put(partial(self._services.on_disconnected, LOCAL_SERVICE, p)),
+                on_down=lambda problem: self._inbox.put(partial(self._on_disconnected, LOCAL_SERVICE, problem)),
             )
             self._local.start()
 
@@ -485,16 +482,34 @@ class Engine:
         self._ask(
             lambda: self._world.connect(find_address()),
             partial(self._on_connected, service_id),
-            partial(self._services.on_problem, service_id),
+            partial(self._on_not_connected, service_id),
         )
 
     def _on_connected(self, service_id: str, connection: ScribeService) -> None:
         """Whatever waited for the service, for a while or for a person, need not wait any longer."""
         self._services.on_connected(service_id, connection)
         self._describe(service_id)
+        for session_id, sent in self._services.unpark(service_id):
+            held = self._sessions.get(session_id)
+            if held is not None and held.session.awaits(sent):
+                self._send(held, sent)
         for held in list(self._sessions.values()):
             if held.session.service_id == service_id and held.session.is_allowed(TryNow):
                 self._on_event(held.id, TryNow())
+
+    def _on_not_connected(self, service_id: str, problem: Problem) -> None:
+        self._services.on_problem(service_id, problem)
+        self._fail_parked(service_id, problem)
+
+    def _on_disconnected(self, service_id: str, problem: Problem) -> None:
+        self._services.on_disconnected(service_id, problem)
+        self._fail_parked(service_id, problem)
+
+    def _fail_parked(self, service_id: str, problem: Problem) -> None:
+        for session_id, sent in self._services.unpark(service_id):
+            held = self._sessions.get(session_id)
+            if held is not None and held.session.awaits(sent):
+                self._on_event(session_id, RequestFailed(sent.request, problem))
 
     def _describe(self, service_id: str) -> None:
         connection = self._services.entry(service_id).connection

@@ -36,8 +36,12 @@ class Held:
         """The disk refuses what it should keep."""
         self._unwritten: list[Event] = []
         self._view: SessionView | None = None
-        for event in self._spool.events:
-            self.session.handle(event)
+        try:
+            for event in self._spool.events:
+                self.session.handle(event)
+        except Exception:
+            self._spool.close()
+            raise
 
     @property
     def id(self) -> SessionId:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from app.core.events import Send, SessionId
 from app.core.problems import Problem
 from app.core.scribe import Discovery, TemplateInfo
 from app.core.settings import LOCAL_SERVICE
@@ -22,6 +23,8 @@ class ServiceEntry:
     view: ServiceView
     connection: ScribeService | None = None
     is_connecting: bool = False
+    parked: list[tuple[SessionId, Send]] = field(default_factory=list)
+    """Requests that came while there was no connection; the next one takes them, or the news that there is none."""
 
 
 class Services:
@@ -43,6 +46,12 @@ class Services:
     def view(self, service_id: str) -> ServiceView:
         """How a service stands."""
         return self.entry(service_id).view
+
+    def unpark(self, service_id: str) -> list[tuple[SessionId, Send]]:
+        """The requests that waited for a connection."""
+        entry = self.entry(service_id)
+        parked, entry.parked = entry.parked, []
+        return parked
 
     def on_connected(self, service_id: str, connection: ScribeService) -> None:
         """Requests can be sent."""
