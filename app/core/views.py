@@ -56,6 +56,17 @@ class Gap:
     reason: str
 
 
+QUIET_SECONDS = 15.0
+"""How long trouble that may pass by itself is no event (behaviour 2)."""
+
+
+def is_worth_saying(problem: Problem | None, since: float | None, now: float) -> bool:
+    """Whether a person should hear of a problem yet."""
+    if problem is None:
+        return False
+    return since is None or now - since >= QUIET_SECONDS
+
+
 @dataclass(frozen=True)
 class SessionView:
     """One session as a screen shows it."""
@@ -92,6 +103,8 @@ class SessionView:
     """The same as stretches of the recording, seconds from its start."""
     audio_files_received: int | None = None
     problem: Problem | None = None
+    trouble_since: float | None = None
+    """When trouble that may pass by itself began; seconds since 1970 UTC."""
     next_try_at: float | None = None
     """Seconds since 1970 UTC, when something waits to be tried again."""
     service_name: str = ""
@@ -133,6 +146,8 @@ class ServiceView:
     name: str = ""
     state: ServiceState = ServiceState.STARTING
     problem: Problem | None = None
+    trouble_since: float | None = None
+    """As in a session."""
     discovery: Discovery = field(default_factory=Discovery)
     templates: tuple[TemplateInfo, ...] = ()
     max_templates: int = 2

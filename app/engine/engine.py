@@ -51,6 +51,7 @@ from app.core.scribe import Discovery, TemplateInfo
 from app.core.session import RETRY, NotAllowed
 from app.core.settings import LOCAL_SERVICE
 from app.core.views import (
+    QUIET_SECONDS,
     AppView,
     ChangeSettings,
     ForSession,
@@ -61,6 +62,7 @@ from app.core.views import (
     Practise,
     RecordVisit,
     SendFiles,
+    ServiceView,
     SessionView,
     WatchLevel,
     Wish,
@@ -86,6 +88,7 @@ _DESCRIBE_PAUSE_SECONDS = 3.0
 _CLOSE_SECONDS = 2.0
 
 TimerKey = tuple[str, str]
+_WORRY = "worry"
 _MONITOR: TimerKey = ("", "monitor")
 _T = TypeVar("_T")
 _BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
@@ -125,6 +128,8 @@ class Engine:
         self._microphones: tuple[MicrophoneInfo, ...] = ()
         self._is_listed = False
         self._is_listing = False
+        self._troubles: dict[str, float] = {}
+        """Since when each session or service has had trouble that may pass."""
         self._wants_level = False
         self._monitor: Monitor | None = None
         self._thread = threading.Thread(target=self._run, name="engine")
@@ -276,7 +281,7 @@ class Engine:
                 live=live,
                 microphones=self._microphones,
                 microphones_listed=self._is_listed,
-                service=self._services.view(self._settings.service_id),
+                service=self._service_view(),
                 settings=self._settings,
                 problem=refused or self._problem,
             )
@@ -286,7 +291,22 @@ class Engine:
         due = self._timers.due((held.id, RETRY))
         next_try_at = None if due is None else self._world.wall_clock() + due - self._world.monotonic()
         name = self._services.view(held.session.service_id).name
-        return replace(held.view, next_try_at=next_try_at, service_name=name)
+        since = self._trouble_since(held.id, held.view.problem)
+        return replace(held.view, next_try_at=next_try_at, service_name=name, trouble_since=since)
+
+    def _service_view(self) -> ServiceView:
+        view = self._services.view(self._settings.service_id)
+        return replace(view, trouble_since=self._trouble_since(view.id, view.problem))
+
+    def _trouble_since(self, owner: str, problem: Problem | None) -> float | None:
+        """When trouble that may pass began; and once it has lasted, a view that says so is published."""
+        if problem is None or not problem.is_transient:
+            self._troubles.pop(owner, None)
+            return None
+        if owner not in self._troubles:
+            self._troubles[owner] = self._world.wall_clock()
+            self._timers.set((owner, _WORRY), self._world.monotonic() + QUIET_SECONDS)
+        return self._troubles[owner]
 
     # Wishes -------------------------------------------------------------------------------------------------------
 
@@ -431,7 +451,7 @@ class Engine:
         for owner, name in self._timers.pop_due(self._world.monotonic()):
             if name == "describe":
                 self._describe(owner)
-            elif owner:
+            elif owner and name != _WORRY:
                 self._on_event(SessionId(owner), TimerFired(name))
 
     # Requests and services ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from app.core.events import CheckAgain, Intent, SendAgain, TryNow
 from app.core.problems import Problem, ProblemKind
-from app.core.views import AppView, Phase, ServiceState, SessionView
+from app.core.views import AppView, Phase, ServiceState, SessionView, is_worth_saying
 from app.ui import theme
 from app.ui.controls import FlowRow, button, identify, label, on_click, restyle, set_visible_text
 from app.ui.icons import Shape
@@ -31,10 +31,10 @@ class Notice:
     allowed: frozenset[str] = frozenset()
 
 
-def notice_for_session(session: SessionView) -> Notice | None:
-    """What has to be said about a session, if anything."""
+def notice_for_session(session: SessionView, now: float) -> Notice | None:
+    """What has to be said about a session at a time, if anything."""
     missing = missing_text(session)
-    if session.problem is not None:
+    if session.problem is not None and is_worth_saying(session.problem, session.trouble_since, now):
         words = problem_words(session.problem)
         parts = [words.safe, words.do, missing, _next_try(session)]
         what, more, tone = words.what, " ".join(filter(None, parts)), _tone(session)
@@ -92,8 +92,8 @@ def _details(session: SessionView) -> str:
     return " · ".join(filter(None, own + reported))
 
 
-def notice_for_app(view: AppView) -> Notice | None:
-    """What has to be said that belongs to no session."""
+def notice_for_app(view: AppView, now: float) -> Notice | None:
+    """What has to be said at a time that belongs to no session."""
     if view.problem is not None:
         return _from_problem(view.problem)
     if view.microphones_listed and not view.microphones:
@@ -103,13 +103,15 @@ def notice_for_app(view: AppView) -> Notice | None:
             tr("Plug one in or allow ScribeDesk to use it in the system's settings, then press Look again. "
                "You can practise with the sample consultation meanwhile."),
         )  # fmt: skip
-    if view.service.state is ServiceState.UNREACHABLE and view.service.problem is not None:
-        words = problem_words(view.service.problem)
+    problem = view.service.problem
+    is_told = is_worth_saying(problem, view.service.trouble_since, now)
+    if problem is not None and is_told and view.service.state is ServiceState.UNREACHABLE:
+        words = problem_words(problem)
         return Notice(
             "info",
             words.what,
             tr("You can record all the same: recordings are kept on this computer and sent by themselves."),
-            view.service.problem.detail,
+            problem.detail,
         )
     return None
 

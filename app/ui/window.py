@@ -181,8 +181,8 @@ class MainWindow(QMainWindow):
         session = self._session()
         # A session says by itself that the service is away; once is enough.
         concerns_all = session is None or self._view.problem is not None
-        self._app_banner.render(notice_for_app(self._view) if concerns_all else None)
-        self._banner.render(notice_for_session(session) if session is not None else None)
+        self._app_banner.render(notice_for_app(self._view, self._clock()) if concerns_all else None)
+        self._banner.render(notice_for_session(session, self._clock()) if session is not None else None)
         self._announce(session)
         before = self._pages.currentWidget()
         if session is None:

@@ -69,11 +69,24 @@ def test_no_microphone_is_explained_and_practice_is_still_possible(desk: Desk) -
 
 def test_nothing_is_said_when_all_is_well() -> None:
     for phase in (Phase.RECORDING, Phase.PAUSED, Phase.DRAINING, Phase.PROCESSING, Phase.COMPLETED):
-        assert notice_for_session(session(phase)) is None
+        assert notice_for_session(session(phase), NOW) is None
 
 
 def test_a_failed_and_an_expired_session_are_told_even_without_a_problem() -> None:
     for phase in (Phase.FAILED, Phase.EXPIRED, Phase.PARTIAL):
-        notice = notice_for_session(session(phase))
+        notice = notice_for_session(session(phase), NOW)
         assert notice is not None
         assert notice.what
+
+
+def test_an_outage_of_a_few_seconds_is_no_event() -> None:
+    away = session(Phase.RECORDING, problem=Problem(ProblemKind.UNREACHABLE), trouble_since=NOW)
+    assert notice_for_session(away, NOW + 14.0) is None
+    told = notice_for_session(away, NOW + 15.0)
+    assert told is not None
+    assert "safe on this computer" in told.more
+
+
+def test_trouble_that_needs_a_person_is_told_at_once() -> None:
+    refused = session(Phase.RECORDING, problem=Problem(ProblemKind.NOT_SIGNED_IN))
+    assert notice_for_session(refused, NOW) is not None
