@@ -37,6 +37,9 @@ SYSTEM_PACKAGES = {
     "package": ("binutils", f"libpython3.{sys.version_info.minor}"),
 }
 
+# One file's tests share what they start. In the order of the files the longest ones do not come last.
+SIDE_BY_SIDE = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+
 # The tests and the stand-alone program get the very versions that the app runs with.
 WITH_THE_APP = ("pyproject.toml", "--constraint", "run.lock", "--group")
 LOCKS = {
@@ -92,7 +95,7 @@ def test(arguments: Sequence[str]) -> int:
     """Every check there is."""
     python = set_up("test")
     are_clean = check_code(python)
-    tests = call(python, "-m", "pytest", *arguments)
+    tests = call(python, "-m", "pytest", *SIDE_BY_SIDE, *arguments)
     return 0 if are_clean and tests == 0 else 1
 
 
