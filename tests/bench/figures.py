@@ -62,7 +62,7 @@ def as_document(rows: Sequence[Row], seconds: float, load: tuple[float, float]) 
         f"- Machine: {machine()}",
         f"- Software: {software()}",
         f"- The run: {seconds:.0f} s; load average {load[0]:.1f} before it, {load[1]:.1f} at its end."
-        " Had the machine been idle, the first were below 0.3.",
+        " On an idle machine the first is below 0.3.",
         "",
         "| # | What | Figure | Reference in the same run | Goal | Verdict |",
         "|---|---|---|---|---|---|",
