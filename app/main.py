@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QMainWindow
 
 from app.core.events import SessionId
 from app.core.views import AppView, Level, Wish
@@ -35,7 +36,7 @@ def run_window() -> NoReturn:
     bridge = Bridge()
     bridge.arrived.connect(window.render)
     window.show()
-    QTimer.singleShot(0, lambda: backstage.open(bridge.publish))
+    _AfterFirstPaint(window, lambda: backstage.open(bridge.publish))
     looking = _quit_on_signals(application.quit)
     code = application.exec()
     looking.stop()
@@ -43,6 +44,22 @@ def run_window() -> NoReturn:
     logging.shutdown()
     # A sound system that hangs would hold up the interpreter's own way out for ever. Everything is on the disk.
     os._exit(code)
+
+
+class _AfterFirstPaint(QObject):
+    """Does something once, as soon as the window can be seen."""
+
+    def __init__(self, window: QMainWindow, do: Callable[[], None]) -> None:
+        super().__init__(window)
+        self._do = do
+        window.windowHandle().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Let the window be painted, then go on from the event loop."""
+        if event.type() is QEvent.Type.Expose:
+            watched.removeEventFilter(self)
+            QTimer.singleShot(0, self._do)
+        return False
 
 
 class _Backstage:
