@@ -86,6 +86,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _MONITOR_PAUSE_SECONDS = 2.0
 _DESCRIBE_PAUSE_SECONDS = 3.0
 _CLOSE_SECONDS = 2.0
+_TAKE_SECONDS = 1.0
 
 TimerKey = tuple[str, str]
 _WORRY = "worry"
@@ -401,7 +402,7 @@ class Engine:
             _COMMANDS[type(command)](self, held, command)
 
     def _start_capture(self, held: Held, command: StartCapture) -> None:
-        self._close_monitor()
+        self._close_microphone()
         source = self._open_source(held, command.first_sample)
         if isinstance(source, Problem):
             self._post_fact(held.id, CaptureLost(command.take, source, self._world.wall_clock()))
@@ -419,6 +420,13 @@ class Engine:
             clock=self._world.wall_clock,
         )
         held.capture.start()
+
+    def _close_microphone(self) -> None:
+        """Whoever else has it is on the way out: the level's monitor, the last visit's take."""
+        self._close_monitor()
+        for held in self._sessions.values():
+            if held.capture:
+                held.capture.join(_TAKE_SECONDS)
 
     def _open_source(self, held: Held, first_sample: int) -> Source | Problem:
         try:

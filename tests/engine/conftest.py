@@ -15,3 +15,4 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     desk = Desk(tmp_path)
     yield desk
     desk.switch_off()
+    assert not desk.collisions, "a microphone was opened while another one was still open"

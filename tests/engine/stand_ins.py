@@ -281,9 +281,14 @@ class Desk:
         self.listing: Callable[[], tuple[MicrophoneInfo, ...]] = lambda: (USB,)
         self.sample = home / "sample.wav"
         self.local_command: Sequence[str] = LOCAL_COMMAND
+        self.chance = 0.01
+        """A hundredth of the machine's delays, so that nobody waits."""
+        self.collisions: list[Microphone] = []
+        """Microphones that were opened while another one was still open."""
         self.next_microphones: list[Microphone] = []
         """Microphones to be handed out before ordinary ones."""
         self._handed_out: queue.SimpleQueue[Microphone] = queue.SimpleQueue()
+        self._last_microphone: Microphone | None = None
         self._passed_seconds = 0.0
         self._engine: Engine | None = None
 
@@ -316,11 +321,14 @@ class Desk:
             find_address=self._find_address,
             local_command=self.local_command,
             monotonic=lambda: time.monotonic() + self._passed_seconds,
-            chance=lambda: 0.01,
+            chance=lambda: self.chance,
         )
 
     def _hand_out(self) -> Source:
         microphone = self.next_microphones.pop(0) if self.next_microphones else Microphone()
+        if self._last_microphone and not self._last_microphone.is_closed.is_set():
+            self.collisions.append(microphone)
+        self._last_microphone = microphone
         self._handed_out.put(microphone)
         return microphone
 

@@ -20,7 +20,7 @@ from app.core.settings import LOCAL_SERVICE, Settings
 from app.core.views import ChangeSettings, ForSession, Phase, Practise, SendFiles, ServiceState
 from app.store.journal import encode
 from tests.audio.stand_ins import talk
-from tests.engine.stand_ins import OTHER, REMOTE, Desk, Microphone, signed_out
+from tests.engine.stand_ins import LOCAL_COMMAND, OTHER, REMOTE, Desk, Microphone, signed_out
 from tests.store.small_disk import largest_file, needs_small_disk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,6 +317,7 @@ def test_pause_and_resume(desk: Desk) -> None:
     desk.switch_on()
     visit, microphone = desk.record()
     microphone.speak(SPOKEN[:SECOND])
+    desk.session(visit, lambda s: s.is_capturing)
     desk.intend(visit, Pause(0.0))
     paused = desk.session(visit, lambda s: s.phase is Phase.PAUSED and not s.is_capturing and s.gaps)
     assert paused.recorded_seconds == 1.0
@@ -464,3 +465,25 @@ def test_the_local_service_is_started_again_when_it_dies_and_the_visit_goes_on(d
     finish(desk, visit)
     assert_heard(desk, visit, SPOKEN)
     assert len({address.token for address in desk.addresses}) == 2
+
+
+def test_what_waits_for_a_service_is_sent_as_soon_as_it_is_there(desk: Desk, tmp_path: Path) -> None:
+    desk.chance = 1_000.0
+    mark = tmp_path / "tried"
+    once = f"import pathlib, sys; m = pathlib.Path({str(mark)!r}); m.exists() or (m.touch(), sys.exit(1)); "
+    desk.local_command = (*LOCAL_COMMAND[:-1], once + LOCAL_COMMAND[-1])
+    desk.switch_on(LOCAL_SERVICE)
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    finish(desk, visit)
+    assert_heard(desk, visit, SPOKEN)
+
+
+def test_a_service_that_is_only_starting_is_no_trouble(desk: Desk) -> None:
+    desk.local_command = (sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()")
+    desk.switch_on(LOCAL_SERVICE)
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    recording = desk.session(visit, lambda s: s.chunks_sealed >= 2)
+    assert (recording.problem, recording.is_capturing, recording.chunks_uploaded) == (None, True, 0)
+    assert desk.views.until(lambda v: v.service).service.state is ServiceState.STARTING
