@@ -110,6 +110,15 @@ def test_more_received_than_announced_is_partial_too(peer: Peer) -> None:
     assert [error["type"] for error in result.json()["processing_errors"]] == ["count_mismatch"]
 
 
+def test_a_hole_is_named_even_beyond_what_was_announced(peer: Peer) -> None:
+    session = peer.client.create()
+    for number in (0, 3):
+        peer.client.upload(session, number)
+    peer.client.end(session, 2)
+    (error,) = peer.client.result(session).json()["processing_errors"]
+    assert (error["type"], error["missing"]) == ("missing_audio", [1, 2])
+
+
 def test_nothing_sent_is_completed_without_a_word(peer: Peer) -> None:
     session = peer.client.create()
     assert peer.client.end(session, 0).json()["audio_files"] == []
