@@ -22,13 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.service.ports import EngineUnavailable, Transcription, Utterance, Word
-from app.service.sphinx_worker import LENGTH
+from app.service.sphinx_worker import LENGTH, RawWord
 
 SAMPLE_RATE_HZ = 16_000
 PAUSE_SECONDS = 0.40
 _SHORTEST_SECONDS = 0.1
-
-RawWord = tuple[str, float, float]
 
 
 def worker_command() -> tuple[str, ...]:
