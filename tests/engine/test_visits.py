@@ -417,7 +417,9 @@ def test_practice_that_was_closed_away_never_turns_into_a_recording_of_the_room(
     desk.switch_on()
     desk.session(visit, lambda s: s.phase is Phase.PAUSED)
     desk.intend(visit, Resume(0.0))
-    desk.completed(visit)
+    done = desk.session(visit, lambda s: s.phase is Phase.PARTIAL)
+    assert done.problem is not None
+    assert done.problem.kind is ProblemKind.AUDIO_CUT_SHORT
     assert desk.has_opened_no_more()
     heard = desk.heard(visit)
     np.testing.assert_array_equal(heard, SPOKEN[: len(heard)])
@@ -432,6 +434,22 @@ def test_a_file_that_is_no_audio_says_so(desk: Desk, tmp_path: Path) -> None:
     assert failed.problem.kind is ProblemKind.AUDIO_UNREADABLE
     assert "not audio" in failed.problem.sentence
     assert not any(kept.chunks for kept in desk.server.sessions.values())
+
+
+def test_a_file_that_breaks_off_is_sent_as_far_as_it_goes_and_never_called_whole(desk: Desk, tmp_path: Path) -> None:
+    noise = np.random.default_rng(7).integers(-3000, 3000, 6 * SECOND).astype(np.int16)
+    path = tmp_path / "visit.flac"
+    soundfile.write(path, noise, SECOND)
+    path.write_bytes(path.read_bytes()[:100_000])
+    desk.switch_on()
+    desk.wish(SendFiles(Visit(), (str(path),)))
+    done = desk.views.until(lambda v: v.sessions and v.sessions[0].phase.is_final).sessions[0]
+    assert done.phase is Phase.PARTIAL
+    assert done.problem is not None
+    assert done.problem.kind is ProblemKind.AUDIO_CUT_SHORT
+    heard = desk.heard(done.id)
+    assert len(heard) > SECOND
+    np.testing.assert_array_equal(heard, noise[: len(heard)])
 
 
 # Services ---------------------------------------------------------------------------------------------------------
