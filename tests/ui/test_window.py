@@ -155,6 +155,22 @@ def test_a_button_works_exactly_when_the_machine_would_take_it(desk: Desk, phase
 
 
 @pytest.mark.parametrize(
+    ("state", "enabled"),
+    [
+        ("ready", {"Ctrl+R"}),
+        ("recording", {"F9", "Ctrl+E"}),
+        ("paused", {"F9", "Ctrl+E"}),
+        ("finishing-notes", set()),
+        ("result", {"Ctrl+Shift+C"}),
+    ],
+)
+def test_the_menu_offers_what_the_machine_would_take(desk: Desk, state: str, enabled: set[str]) -> None:
+    desk.show(state)
+    actions = {each.shortcut().toString(): each for each in desk.window.findChildren(QAction)}
+    assert {keys for keys in ("Ctrl+R", "F9", "Ctrl+E", "Ctrl+Shift+C") if actions[keys].isEnabled()} == enabled
+
+
+@pytest.mark.parametrize(
     ("state", "identifier", "intent"),
     [
         ("recording", "pause", Pause(NOW)),
