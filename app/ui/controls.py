@@ -10,6 +10,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
+    QAbstractScrollArea,
     QComboBox,
     QFrame,
     QLabel,
@@ -91,6 +92,12 @@ def scrolled(content: QWidget) -> QScrollArea:
     area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     area.setWidget(content)
     return area
+
+
+def beside_the_text(area: QAbstractScrollArea) -> int:
+    """The margin that keeps lines short enough to read on a wide page, with the scroll bar at the page's edge."""
+    bar = area.verticalScrollBar().sizeHint().width()
+    return max(0, area.width() - theme.px(theme.READING_COLUMN_PX) - bar)
 
 
 def restyle(widget: QWidget, name: str, value: str) -> None:

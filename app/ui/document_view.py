@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QUrl
 from PySide6.QtGui import (
     QFont,
+    QResizeEvent,
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
@@ -27,7 +28,7 @@ from app.core.document import Bullets, Document, Heading, Paragraph, Table
 from app.core.scribe import Utterance
 from app.core.transcript import Mark
 from app.ui import theme
-from app.ui.controls import identify
+from app.ui.controls import beside_the_text, identify
 from app.ui.phrases import mark_words, position
 
 _READING_PX = 15
@@ -53,12 +54,16 @@ class DocumentView(QTextBrowser):
         self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setMaximumWidth(theme.px(theme.READING_COLUMN_PX))
         self.document().setDocumentMargin(theme.px(8))
 
     def loadResource(self, kind: int, name: QUrl | str) -> object:  # noqa: ARG002, N802
         """Qt's hook: a document loads nothing, from nowhere."""
         return None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Keep lines short enough to read."""
+        self.setViewportMargins(0, 0, beside_the_text(self), 0)
+        super().resizeEvent(event)
 
     def show_document(self, shown: Document | Talk) -> None:
         """Show this, unless it is shown already."""

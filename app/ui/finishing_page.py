@@ -17,8 +17,8 @@ from app.core.views import Phase, SessionView
 from app.ui import theme
 from app.ui.controls import button, card, identify, label, on_click, scrolled, set_visible_text
 from app.ui.icons import Shape
+from app.ui.live_transcript import LiveTranscriptCard
 from app.ui.phrases import length, pieces, session_title, state_of, time_of_day, tr
-from app.ui.recording_page import LiveTranscript
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,8 @@ class FinishingPage(QFrame):
         on_click(self._next, self.next_asked.emit)
         self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")
         on_click(self._discard, self.discard_asked.emit)
-        self._text_card, self._transcript = self._make_text()
+        self._transcript = LiveTranscriptCard()
         self._lay_out()
-
-    def _make_text(self) -> tuple[QFrame, LiveTranscript]:
-        frame, column = card(6)
-        text = LiveTranscript()
-        text.setMinimumHeight(theme.px(88))
-        text.setMaximumWidth(theme.px(theme.READING_COLUMN_PX))
-        column.addWidget(label(self.tr("Transcript as it comes"), "small"))
-        column.addWidget(text, 1)
-        return frame, text
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
@@ -160,7 +151,7 @@ class FinishingPage(QFrame):
         column.setSpacing(theme.px(16))
         column.addLayout(head)
         column.addWidget(frame)
-        column.addWidget(self._text_card, 3)
+        column.addWidget(self._transcript, 3)
         column.addStretch(1)
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
@@ -204,4 +195,4 @@ class FinishingPage(QFrame):
         for row, stage in zip(self._rows, stages_of(session), strict=True):
             row.render(stage)
         self._transcript.show_text(session.transcript)
-        self._text_card.setVisible(bool(session.transcript))
+        self._transcript.setVisible(bool(session.transcript))

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFont, QTextCursor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.events import Discard, Intent, Pause, Resume, Stop
 from app.core.views import Gap, Level, Phase, SessionView
@@ -17,6 +17,7 @@ from app.ui import theme
 from app.ui.controls import FlowRow, button, card, identify, label, on_click, restyle, scrolled, set_visible_text
 from app.ui.icons import Shape, icon
 from app.ui.level_meter import LevelMeter
+from app.ui.live_transcript import LiveTranscriptCard
 from app.ui.phrases import clock_time, length, session_title, state_of, where_audio
 
 
@@ -41,7 +42,7 @@ class RecordingPage(QFrame):
         self._where = label(wrap=True)
         identify(self._where, "where-audio")
         self._gaps = label(role="small", wrap=True)
-        self._transcript = LiveTranscript()
+        self._transcript = LiveTranscriptCard()
         self._lay_out()
 
     def _make_head(self) -> None:
@@ -76,7 +77,7 @@ class RecordingPage(QFrame):
         column.setSpacing(theme.px(16))
         column.addLayout(self._head_row())
         column.addWidget(self._sound_card())
-        column.addWidget(self._text_card(), 1)
+        column.addWidget(self._transcript, 1)
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(0)
@@ -107,14 +108,6 @@ class RecordingPage(QFrame):
         where.addWidget(self._where, 1)
         column.addLayout(where)
         column.addWidget(self._gaps)
-        return frame
-
-    def _text_card(self) -> QFrame:
-        frame, column = card(6)
-        column.addWidget(label(self.tr("Transcript as it comes"), "small"))
-        column.addWidget(self._transcript, 1)
-        self._transcript.setMinimumHeight(theme.px(88))
-        self._transcript.setMaximumWidth(theme.px(theme.READING_COLUMN_PX))
         return frame
 
     def _footer(self) -> QFrame:
@@ -223,32 +216,3 @@ class RecordingPage(QFrame):
         text = clock_time(seconds)
         if text != self._timer.text():
             self._timer.setText(text)
-
-
-class LiveTranscript(QPlainTextEdit):
-    """The transcript so far. What is new is added at the end; the rest is left where the reader has it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        identify(self, "live-transcript", self.tr("Transcript as it comes"))
-        self.setReadOnly(True)
-        self.setTabChangesFocus(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setPlaceholderText(self.tr("Words appear here a little after they are spoken."))
-        self._text = ""
-
-    def show_text(self, text: str) -> None:
-        """Show this text."""
-        if text == self._text:
-            return
-        bar = self.verticalScrollBar()
-        is_at_end = bar.value() >= bar.maximum() - 2
-        if self._text and text.startswith(self._text):
-            cursor = QTextCursor(self.document())
-            cursor.movePosition(QTextCursor.MoveOperation.End)
-            cursor.insertText(text[len(self._text) :])
-        else:
-            self.setPlainText(text)
-        self._text = text
-        if is_at_end:
-            bar.setValue(bar.maximum())
