@@ -46,7 +46,8 @@ _BEST_HOST_API = {"win32": "Windows WASAPI", "darwin": "Core Audio"}
 
 def main() -> NoReturn:
     """Serve one request, then leave without asking PortAudio, which may hang on its way out."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app, whose end is seen on stdin
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and a log-off are for the app, whose end is seen on stdin
+        signal.signal(number, signal.SIG_IGN)
     # By number, since a windowed program on Windows has no sys.stdin; and whatever a library prints must not get
     # among the records.
     requests = open(0, "rb", closefd=False)  # noqa: SIM115

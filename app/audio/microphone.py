@@ -163,7 +163,7 @@ class _Child:
         self._say(END)
 
     def kill(self) -> None:
-        """End the process, and wait for that no longer than a blink: a driver may hold it."""
+        """End the process. The wait frees the device for the next one; it is short, since a driver may hold it."""
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP_SECONDS)
@@ -187,6 +187,7 @@ class _Child:
                     break
                 self._records.put((kind, body))
         self._records.put((b"", b""))
+        self._process.wait()
 
 
 def _no_microphone(detail: str) -> SourceFailed:

@@ -157,6 +157,14 @@ def test_nothing_is_lost_while_the_app_is_stopped(app: subprocess.Popen[str]) ->
     assert break_count == "0"
 
 
+def test_a_log_off_leaves_the_last_words_to_the_app(sound: Sound) -> None:
+    take = _recording()
+    os.kill(sound.pids()[-1], signal.SIGTERM)
+    os.kill(sound.pids()[-1], signal.SIGINT)
+    take.capture.end()
+    assert isinstance(take.await_end(), CaptureEnded)
+
+
 def test_the_capture_process_ends_with_the_app(sound: Sound, app: subprocess.Popen[str]) -> None:
     assert _is_alive(sound.pids()[0])
     app.kill()
