@@ -20,6 +20,7 @@ from app.store.places import find_places
 _EXIT_CODES = {Phase.COMPLETED: 0, Phase.PARTIAL: 3, Phase.FAILED: 4, Phase.EXPIRED: 5}
 _EXIT_FAILED, _EXIT_CANNOT_REACH = 4, 6
 _CANNOT_REACH = frozenset({ProblemKind.NOT_SIGNED_IN, ProblemKind.NOT_ALLOWED, ProblemKind.INSECURE})
+_HOPELESS = frozenset({ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED, ProblemKind.BUG})
 _PATIENCE_SECONDS = 20.0
 """How long a service may stay out of reach before the first answer."""
 _LONG_PATIENCE_SECONDS = 600.0
@@ -122,7 +123,7 @@ class _Watch:
             except queue.Empty:
                 self._tell("Nothing has moved for a long time. The audio is kept and will be sent by the app.")
                 return Outcome(_EXIT_CANNOT_REACH)
-            if view.problem is not None:
+            if view.problem is not None and view.problem.kind in _HOPELESS:
                 self._say(view.problem.sentence)
                 return Outcome(_EXIT_FAILED)
             if not view.sessions:

@@ -60,7 +60,7 @@ _DROPPED = re.compile(
         | wayland-graphics-integration-server/ )
     | PySide6/(Qt/)?translations/(?!qtbase_(en|hi|ta|bn|te|ur|fr|de|es))
     | Qt6?(EglFS|Eglfs|WaylandCompositor|Qml|Quick|VirtualKeyboard|Pdf|OpenGL)
-    | ^opengl32sw\.dll$
+    | /opengl32sw\.dll$
     | ^lib(gtk-3|gdk-3|gdk_pixbuf|cairo|pango|atk|atspi|epoxy|harfbuzz|pixman|fribidi|thai|datrie|graphite2
         |Xcomposite|Xcursor|Xdamage|Xi\.|Xinerama|Xrandr|gio-2|gobject-2|gmodule-2|jpeg|mount|blkid|selinux
         |drm|gbm|wayland-server)

@@ -35,7 +35,7 @@ def main() -> int:
     if missing := [w for w in text if w not in known]:
         sys.exit(f"No pronunciation in clinical.dict for: {' '.join(missing)}")
     words = _vocabulary(general, known, text, options.words)
-    model = mix(estimate(words, runs, breadth=options.breadth), _over(words, general), share=options.share)
+    model = mix(estimate(words, runs, breadth=options.breadth), over(words, general), share=options.share)
     model = pruned(model, options.prune)
     _save(model, options.out)
     print(f"{len(words)} words, {len(model.two.keys)} pairs, {len(model.three.keys)} triples")
@@ -46,7 +46,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESOURCES / "clinic.lm.bin")
-    parser.add_argument("--sentences", type=int, default=120_000)
+    parser.add_argument("--sentences", type=int, default=300_000)
     parser.add_argument("--words", type=int, default=30_000, help="how many of the general model's words to keep")
     parser.add_argument("--share", type=float, default=0.5, help="of the clinic talk in the mixture")
     parser.add_argument("--breadth", type=float, default=2.0, help="what the clinic talk leaves for unseen words")
@@ -86,7 +86,7 @@ def _speaking_british(model: Trigrams) -> Trigrams:
     return Trigrams(words, model.one, model.two, model.three)
 
 
-def _over(words: list[str], model: Trigrams) -> Trigrams:
+def over(words: list[str], model: Trigrams) -> Trigrams:
     """The model over other words: what it does not know gets almost nothing, what is not wanted is dropped."""
     place = {w: i for i, w in enumerate(words)}
     old, new = len(model.words), len(words)
@@ -95,14 +95,13 @@ def _over(words: list[str], model: Trigrams) -> Trigrams:
     kept = to >= 0
     p[to[kept]], backoff[to[kept]] = model.one.p[kept], model.one.backoff[kept]
     one = Table(np.arange(new), p, backoff)
-    return Trigrams(words, one, _renumbered(model.two, to, old, 2), _renumbered(model.three, to, old, 3))
+    return Trigrams(words, one, _renumbered(model.two, 2, to, old, new), _renumbered(model.three, 3, to, old, new))
 
 
-def _renumbered(table: Table, to: NDArray[np.int64], old: int, order: int) -> Table:
+def _renumbered(table: Table, order: int, to: NDArray[np.int64], old: int, new: int) -> Table:
     digits = [to[table.keys // old**k % old] for k in reversed(range(order))]
     mask = np.all([d >= 0 for d in digits], axis=0)
     keys = np.zeros(int(mask.sum()), np.int64)
-    new = int(to.max()) + 1
     for digit in digits:
         keys = keys * new + digit[mask]
     by_key = np.argsort(keys)

@@ -32,6 +32,7 @@ def test_what_the_window_and_the_microphone_need_is_kept(destination: str) -> No
         "PySide6/Qt/plugins/platformthemes/libqgtk3.so",
         "PySide6\\plugins\\imageformats\\qtiff.dll",
         "PySide6/Qt/translations/qtbase_ko.qm",
+        "PySide6\\opengl32sw.dll",
         "PySide6/Qt/lib/libQt6Quick.so.6",
         "libgtk-3.so.0",
     ],

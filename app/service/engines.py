@@ -5,6 +5,7 @@ Without that file: the recogniser and the rules that come with the program, both
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ _TABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "transcriber": {
         "sphinx": (),
         "openai": ("url", "model", "key_env", "languages"),
+        "faster-whisper": ("folder", "languages"),
     },
     "notes": {"rules": (), "openai": ("url", "model", "key_env")},
 }
@@ -119,10 +121,23 @@ def _transcriber(choice: Choice) -> Transcriber:
     if choice.kind == "openai":
         from app.service.remote_transcriber import OpenAITranscriber
 
-        return OpenAITranscriber(choice.options["url"], choice.key() or "", choice.options["model"])
+        return OpenAITranscriber(choice.options["url"], choice.key(), choice.options["model"])
+    if choice.kind == "faster-whisper":
+        return _whisper(Path(choice.options["folder"]))
     from app.service.sphinx import SphinxTranscriber
 
     return SphinxTranscriber()
+
+
+def _whisper(folder: Path) -> Transcriber:
+    """Said at the start, not at the first patient: what it needs is installed by hand."""
+    from app.service.whisper import FasterWhisperTranscriber
+
+    if importlib.util.find_spec("faster_whisper") is None:
+        raise ConfigurationProblem("faster-whisper is not installed: pip install 'scribedesk[whisper]'")
+    if not (folder / "model.bin").is_file():
+        raise ConfigurationProblem(f"There is no Whisper model in {folder}: it holds no model.bin.")
+    return FasterWhisperTranscriber(folder)
 
 
 def _note_maker(choice: Choice) -> NoteMaker:

@@ -7,23 +7,17 @@ as long as the endpoint takes, within ``limit_seconds``. The key, the transcript
 
 from __future__ import annotations
 
-import http.client
-import ipaddress
 import json
-import ssl
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from app.service.notes import TEMPLATES, RuleNoteMaker
 from app.service.notes.medications import FIELDS
 from app.service.notes.statements import SECTIONS
 from app.service.ports import EngineUnavailable, NoteContent, Source, Template, TemplateUnknown, Transcript
+from app.service.remote import Endpoint
 
 _PATH = "/chat/completions"
-_LARGEST_ANSWER_BYTES = 2_000_000
-_BLOCK_BYTES = 64_000
 _UNREADABLE = "The note endpoint's answer could not be read."
 _LISTS: Mapping[str, Sequence[str]] = {"medications": FIELDS, "vitals": ("name", "value", "unit", "check")}
 _SHAPES = {
@@ -45,8 +39,7 @@ class OpenAINoteMaker:
     """Makes notes by asking an endpoint. The transcript itself is not sent to be copied; it is made here.
 
     Args:
-        url: the endpoint's base, with or without ``/v1`` or the whole path. Must be https, or http on this
-            computer: what was said in a consultation goes there.
+        url: the endpoint's address, see :class:`Endpoint`.
         key: the bearer token; None or empty for an endpoint that asks for none.
         model: the model's name as the endpoint knows it.
         limit_seconds: how long the whole exchange may take.
@@ -56,12 +49,10 @@ class OpenAINoteMaker:
     """
 
     def __init__(self, url: str, key: str | None, model: str, *, limit_seconds: float = 120.0) -> None:
-        self._target = _endpoint(url)
-        self._key = key
+        self._endpoint = Endpoint("note", url, _PATH, key, limit_seconds)
         self._model = model
-        self._limit_seconds = limit_seconds
         self._here = RuleNoteMaker()
-        self.name = f"{model} at {self._target.hostname}"
+        self.name = f"{model} at {self._endpoint.host}"
 
     def __repr__(self) -> str:
         return f"OpenAINoteMaker({self.name!r})"
@@ -82,33 +73,8 @@ class OpenAINoteMaker:
             raise TemplateUnknown(template_id)
         if template_id == "transcript":
             return self._here.make(template_id, transcript)
-        return read_answer(self._ask(_request(self._model, template, transcript)), template_id, transcript)
-
-    def _ask(self, body: bytes) -> bytes:
-        deadline = time.monotonic() + self._limit_seconds
-        connection = self._connection()
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            # http.client follows no redirects, so the key and the transcript go nowhere else.
-            connection.request("POST", self._target.path, body, headers)
-            with connection.getresponse() as response:
-                status, answer = response.status, _read(response, deadline)
-        except (OSError, ValueError, http.client.HTTPException) as exc:
-            raise EngineUnavailable("The note endpoint could not be reached.") from exc
-        finally:
-            connection.close()
-        if status != http.HTTPStatus.OK:
-            raise EngineUnavailable(f"The note endpoint answered {status}.")
-        return answer
-
-    def _connection(self) -> http.client.HTTPConnection:
-        host = self._target.hostname or ""
-        port, limit = self._target.port, self._limit_seconds
-        if self._target.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=limit, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=limit)
+        answer = self._endpoint.post("application/json", _request(self._model, template, transcript))
+        return read_answer(answer, template_id, transcript)
 
 
 def _request(model: str, template: Template, transcript: Transcript) -> bytes:
@@ -122,18 +88,6 @@ def _request(model: str, template: Template, transcript: Transcript) -> bytes:
         {"role": "user", "content": json.dumps(wanted, ensure_ascii=False)},
     ]
     return json.dumps({"model": model, "messages": messages, "response_format": {"type": "json_object"}}).encode()
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The whole body, unless it is too large or comes too slowly."""
-    answer = b""
-    while block := response.read1(_BLOCK_BYTES):
-        answer += block
-        if len(answer) > _LARGEST_ANSWER_BYTES:
-            raise EngineUnavailable("The note endpoint's answer is too large.")
-        if time.monotonic() > deadline:
-            raise EngineUnavailable("The note endpoint took too long.")
-    return answer
 
 
 # Reading the answer
@@ -201,24 +155,3 @@ def _exists(at: str, data: Any) -> bool:
         except (ValueError, LookupError, TypeError):
             return False
     return at == "" or at.startswith("/")
-
-
-def _endpoint(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if not (parts.scheme == "https" or (parts.scheme == "http" and _is_this_computer(parts.hostname))):
-        raise ValueError("A note endpoint must use https, or http on this computer.")
-    if not parts.hostname or parts.username is not None:
-        raise ValueError("A note endpoint needs a host and no user name in its URL.")
-    path = parts.path.rstrip("/")
-    if not path.endswith(_PATH):
-        path = (path or "/v1") + _PATH
-    return parts._replace(path=path, query="", fragment="")
-
-
-def _is_this_computer(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

@@ -6,25 +6,21 @@ endpoint takes, within ``limit_seconds``. The key and what was heard are never l
 
 from __future__ import annotations
 
-import http.client
 import io
-import ipaddress
 import json
 import secrets
-import ssl
 import wave
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.service.ports import EngineUnavailable, Transcription, Utterance
+from app.service.remote import Endpoint
 
 SAMPLE_RATE_HZ = 16_000
-_LARGEST_ANSWER_BYTES = 4_000_000
 _PATH = "/audio/transcriptions"
 
 
@@ -42,22 +38,19 @@ class OpenAITranscriber:
     """Transcribes by asking an endpoint.
 
     Args:
-        url: the endpoint's base, with or without ``/v1`` or the whole path. Must be https, or http on this
-            computer: audio of a consultation goes there.
-        key: the bearer token; may be empty for an endpoint on this computer.
+        url: the endpoint's address, see :class:`Endpoint`.
+        key: the bearer token; None or empty for an endpoint that asks for none.
         model: the model's name as the endpoint knows it.
-        limit_seconds: how long to wait for each step of the exchange.
+        limit_seconds: how long the whole exchange may take.
 
     Raises:
         ValueError: the URL is not one that audio may be sent to.
     """
 
-    def __init__(self, url: str, key: str, model: str, *, limit_seconds: float = 60.0) -> None:
-        self._target = _endpoint(url)
-        self._key = key
+    def __init__(self, url: str, key: str | None, model: str, *, limit_seconds: float = 60.0) -> None:
+        self._endpoint = Endpoint("transcription", url, _PATH, key, limit_seconds)
         self._model = model
-        self._limit_seconds = limit_seconds
-        self.name = f"{model} at {self._target.hostname}"
+        self.name = f"{model} at {self._endpoint.host}"
 
     def __repr__(self) -> str:
         return f"OpenAITranscriber({self.name!r})"
@@ -75,38 +68,11 @@ class OpenAITranscriber:
             Field("file", wav_file(samples), "chunk.wav", "audio/wav"),
         ]
         content_type, body = form(fields)
-        status, answer = self._post(content_type, body)
-        if status != http.HTTPStatus.OK:
-            raise EngineUnavailable(f"The transcription endpoint answered {status}.")
+        answer = self._endpoint.post(content_type, body)
         return read_answer(answer, len(samples) / SAMPLE_RATE_HZ)
 
     def close(self) -> None:
         """Nothing is kept open."""
-
-    def _post(self, content_type: str, body: bytes) -> tuple[int, bytes]:
-        connection = self._connection()
-        headers = {"Content-Type": content_type, "Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            # http.client follows no redirects, so the key and the audio go nowhere else.
-            connection.request("POST", self._target.path, body, headers)
-            response = connection.getresponse()
-            answer = response.read(_LARGEST_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException) as exc:
-            raise EngineUnavailable("The transcription endpoint could not be reached.") from exc
-        finally:
-            connection.close()
-        if len(answer) > _LARGEST_ANSWER_BYTES:
-            raise EngineUnavailable("The transcription endpoint's answer is too large.")
-        return response.status, answer
-
-    def _connection(self) -> http.client.HTTPConnection:
-        host = self._target.hostname or ""
-        port, limit = self._target.port, self._limit_seconds
-        if self._target.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=limit, context=ssl.create_default_context())
-        return http.client.HTTPConnection(host, port, timeout=limit)
 
 
 def form(fields: Iterable[Field]) -> tuple[str, bytes]:
@@ -155,24 +121,3 @@ def _utterance(part: dict[str, Any], seconds: float) -> Utterance:
     start = min(max(float(part.get("start", 0.0)), 0.0), seconds)
     end = min(max(float(part.get("end", seconds)), start), seconds)
     return Utterance(str(part["text"]).strip(), start, end)
-
-
-def _endpoint(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if not (parts.scheme == "https" or (parts.scheme == "http" and _is_this_computer(parts.hostname))):
-        raise ValueError("A transcription endpoint must use https, or http on this computer.")
-    if not parts.hostname or parts.username is not None:
-        raise ValueError("A transcription endpoint needs a host and no user name in its URL.")
-    path = parts.path.rstrip("/")
-    if not path.endswith(_PATH):
-        path = (path or "/v1") + _PATH
-    return parts._replace(path=path, query="", fragment="")
-
-
-def _is_this_computer(host: str | None) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False

@@ -22,13 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.service.ports import EngineUnavailable, Transcription, Utterance, Word
-from app.service.sphinx_worker import LENGTH
+from app.service.sphinx_worker import LENGTH, RawWord
 
 SAMPLE_RATE_HZ = 16_000
 PAUSE_SECONDS = 0.40
 _SHORTEST_SECONDS = 0.1
-
-RawWord = tuple[str, float, float]
 
 
 def worker_command() -> tuple[str, ...]:
@@ -177,8 +175,12 @@ def split_at_pauses(words: Sequence[Word], pause_seconds: float = PAUSE_SECONDS)
     return tuple(_utterance(tuple(words[a:b])) for a, b in pairwise(edges) if a < b)
 
 
+_FIRST_PERSON = re.compile(r"\bi\b")
+"""The recogniser knows no capitals; this one everybody would stumble over."""
+
+
 def _utterance(words: tuple[Word, ...]) -> Utterance:
-    text = " ".join(w.text for w in words)
+    text = _FIRST_PERSON.sub("I", " ".join(w.text for w in words))
     return Utterance(text[0].upper() + text[1:], words[0].start_seconds, words[-1].end_seconds, words)
 
 

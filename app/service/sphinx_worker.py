@@ -17,11 +17,14 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from pocketsphinx import Config, Decoder, get_model_path
+from pocketsphinx import Config, Decoder, Vad, get_model_path
 
 LENGTH = struct.Struct("<I")
 RESOURCES = Path(__file__).resolve().parents[2] / "resources" / "transcriber"
 _FRAMES_PER_SECOND = 100
+_VAD_FRAME_SECONDS = 0.03
+
+RawWord = tuple[str, float, float]
 
 
 def main() -> int:
@@ -62,15 +65,32 @@ def open_decoder(folder: Path = RESOURCES) -> Decoder:
     return decoder
 
 
-def decode(decoder: Decoder, samples: bytes) -> list[tuple[str, float, float]]:
+def decode(decoder: Decoder, samples: bytes) -> list[RawWord]:
     """What the decoder heard, fillers and all, as word, start and end in seconds."""
+    is_speech = _speech_frames(samples)
+    if not any(is_speech):
+        return []
     decoder.start_utt()
     decoder.process_raw(samples, full_utt=True)
     decoder.end_utt()
-    return [
+    heard = [
         (s.word, s.start_frame / _FRAMES_PER_SECOND, (s.end_frame + 1) / _FRAMES_PER_SECOND)
         for s in decoder.seg() or ()
     ]
+    return [word for word in heard if _is_in_speech(word, is_speech)]
+
+
+def _speech_frames(samples: bytes) -> list[bool]:
+    """Which frames of the chunk hold a voice. A new detector each time: it adapts, and chunks come in any order."""
+    detector = Vad(mode=Vad.MEDIUM_LOOSE, sample_rate=16_000, frame_length=_VAD_FRAME_SECONDS)
+    size = detector.frame_bytes
+    return [detector.is_speech(samples[at : at + size]) for at in range(0, len(samples) - size + 1, size)]
+
+
+def _is_in_speech(word: RawWord, is_speech: list[bool]) -> bool:
+    """The decoder has to make something of silence, and sometimes makes a word: one that no voice said."""
+    _, start, end = word
+    return any(is_speech[int(start / _VAD_FRAME_SECONDS) : int(end / _VAD_FRAME_SECONDS) + 1])
 
 
 def _read_request(requests: BinaryIO) -> bytes:

@@ -33,6 +33,13 @@ class Table:
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return self.keys[at] == keys, at
 
+    def p_or(self, keys: Keys, otherwise: Floats) -> Floats:
+        """The probabilities of keys, and another for each that is not in the table."""
+        found, at = self.find(keys)
+        p = otherwise.copy()
+        p[found] = self.p[at[found]]
+        return p
+
     def keep(self, mask: NDArray[np.bool_]) -> Table:
         """The rows of the mask."""
         return Table(self.keys[mask], self.p[mask], self.backoff[mask])
@@ -53,18 +60,14 @@ class Trigrams:
     def p2(self, keys: Keys) -> Floats:
         """Probability of each pair's second word after its first."""
         v = len(self.words)
-        found, at = self.two.find(keys)
-        backed_off = self.one.backoff[keys // v] * self.one.p[keys % v]
-        return np.where(found, self.two.p[at], backed_off)
+        return self.two.p_or(keys, self.one.backoff[keys // v] * self.one.p[keys % v])
 
     def p3(self, keys: Keys) -> Floats:
         """Probability of each triple's last word after its first two."""
         v = len(self.words)
-        found, at = self.three.find(keys)
         known, history = self.two.find(keys // v)
         weight = np.where(known, self.two.backoff[history], 1.0)
-        backed_off = weight * self.p2(keys % (v * v))
-        return np.where(found, self.three.p[at], backed_off)
+        return self.three.p_or(keys, weight * self.p2(keys % (v * v)))
 
 
 def estimate(words: list[str], runs: list[list[str]], breadth: float) -> Trigrams:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.service.peer import Peer, error_code, serving, wav
@@ -69,18 +70,30 @@ def test_notes_come_with_their_sources_and_who_made_them(peer: Peer) -> None:
     ]
 
 
-def test_chunks_are_transcribed_before_the_end(tmp_path: Path) -> None:
-    with serving(tmp_path / "data") as peer:
-        session = peer.client.create()
-        for number in range(3):
-            peer.client.upload(session, number)
-        for _ in range(2000):
-            answer = peer.client.get(f"/sessions/{session}")
-            if answer.json()["audio_files_processed"] == 3:
-                break
-        assert answer.status_code == 202
-        assert answer.json()["status"] == "recording"
-        assert answer.json()["transcript"] == "chunk 0\nchunk 1\nchunk 2"
+def test_chunks_are_transcribed_before_the_end(peer: Peer) -> None:
+    session = peer.client.create()
+    for number in range(3):
+        peer.client.upload(session, number)
+    answer = _once_heard(peer, session, 3)
+    assert (answer.status_code, answer.json()["status"]) == (202, "recording")
+    assert answer.json()["transcript"] == "chunk 0\nchunk 1\nchunk 2"
+
+
+def test_the_transcript_so_far_stops_at_a_hole_until_it_is_filled(peer: Peer) -> None:
+    session = peer.client.create()
+    for number in (0, 2):
+        peer.client.upload(session, number)
+    assert _once_heard(peer, session, 2).json()["transcript"] == "chunk 0"
+    peer.client.upload(session, 1)
+    assert _once_heard(peer, session, 3).json()["transcript"] == "chunk 0\nchunk 1\nchunk 2"
+
+
+def _once_heard(peer: Peer, session: str, count: int) -> httpx.Response:
+    for _ in range(2000):
+        answer = peer.client.get(f"/sessions/{session}")
+        if answer.json()["audio_files_processed"] == count:
+            return answer
+    raise AssertionError("the chunks are not transcribed")
 
 
 def test_a_hole_makes_the_result_partial_and_is_named(peer: Peer) -> None:
@@ -108,6 +121,15 @@ def test_more_received_than_announced_is_partial_too(peer: Peer) -> None:
     result = peer.client.result(session)
     assert result.status_code == 206
     assert [error["type"] for error in result.json()["processing_errors"]] == ["count_mismatch"]
+
+
+def test_a_hole_is_named_even_beyond_what_was_announced(peer: Peer) -> None:
+    session = peer.client.create()
+    for number in (0, 3):
+        peer.client.upload(session, number)
+    peer.client.end(session, 2)
+    (error,) = peer.client.result(session).json()["processing_errors"]
+    assert (error["type"], error["missing"]) == ("missing_audio", [1, 2])
 
 
 def test_nothing_sent_is_completed_without_a_word(peer: Peer) -> None:

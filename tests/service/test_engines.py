@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.service.engines import ConfigurationProblem, read_configuration
+from app.service.engines import ConfigurationProblem, load_engines, read_configuration
 
 
 def test_without_a_file_everything_is_on_this_computer(tmp_path: Path) -> None:
@@ -36,6 +36,7 @@ def test_an_endpoint_with_its_key_from_the_environment(tmp_path: Path, monkeypat
         ("[transcribers]", r"no \[transcribers\]"),
         ("transcriber = 3", "is a table"),
         ('[transcriber]\nkind = "magic"', "one of: sphinx"),
+        ('[transcriber]\nkind = "faster-whisper"', "needs 'folder'"),
         ('[transcriber]\nkind = "openai"', "needs 'url'"),
         ('[transcriber]\nkind = "sphinx"\nurl = "x"', "has no 'url'"),
         ('[notes]\nkind = "openai"\nurl = 3\nmodel = "m"', "wrong form"),
@@ -47,3 +48,9 @@ def test_what_cannot_be_followed_is_explained(tmp_path: Path, text: str, said: s
     path.write_text(text)
     with pytest.raises(ConfigurationProblem, match=said):
         read_configuration(path)
+
+
+def test_a_whisper_that_is_not_installed_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "service.toml").write_text(f'[transcriber]\nkind = "faster-whisper"\nfolder = "{tmp_path}"\n')
+    with pytest.raises(ConfigurationProblem, match="not installed"):
+        load_engines(tmp_path)

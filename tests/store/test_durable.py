@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,29 @@ def test_opening_cuts_off_what_is_not_to_be_kept(tmp_path: Path) -> None:
     log.append(b"next")
     log.close()
     assert path.read_bytes() == b"whole|next"
+
+
+def test_what_was_written_has_been_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: dict[int, int] = {}
+
+    def noting(sync: Callable[[int], None]) -> Callable[[int], None]:
+        def note(descriptor: int) -> None:
+            sync(descriptor)
+            told = os.fstat(descriptor)
+            synced[told.st_ino] = told.st_size
+
+        return note
+
+    for name in ("fsync", "fdatasync"):
+        if hasattr(os, name):
+            monkeypatch.setattr(os, name, noting(getattr(os, name)))
+    log = AppendLog(tmp_path / "log", keep_bytes=0)
+    for size in (10, 20):
+        log.append(b"x" * 10)
+        assert synced[(tmp_path / "log").stat().st_ino] == size
+    log.close()
+    synced.clear()
+    write_whole(tmp_path / "file", b"whole")
+    assert synced[(tmp_path / "file").stat().st_ino] == len(b"whole")
+    if os.name != "nt":
+        assert tmp_path.stat().st_ino in synced

@@ -100,6 +100,20 @@ def test_a_rotten_record_is_not_taken_for_audio_and_later_takes_keep_their_place
     spool.close()
 
 
+def test_what_rots_before_it_is_in_a_chunk_costs_nothing_that_came_before(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    spool = Spool(folder)
+    spool.append(pcm(0, 50))
+    spool.append(pcm(50, 50))
+    spool.close()
+    rotten = bytearray((folder / "audio").read_bytes())
+    rotten[-1] ^= 1
+    (folder / "audio").write_bytes(rotten)
+    spool = Spool(folder)
+    assert spool.recover().tail == pcm(0, 50)
+    spool.close()
+
+
 def test_half_a_chunk_is_no_chunk(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     spool = Spool(folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from app.service.notes.drugs import Mention, mentions
 from app.service.notes.reading import Token, render, utterances_of
@@ -93,17 +94,28 @@ def medications(heard: Sequence[Sentence], words: Vocabulary) -> list[Medication
 def _passages(heard: Sequence[Sentence], words: Vocabulary) -> Iterator[tuple[Token, ...]]:
     """Sentences that can speak of taking a drug, each with the ``take it twice a day`` that follows."""
     passage: tuple[Token, ...] = ()
-    for sentence in heard:
+    for sentence, following in zip_longest(heard, heard[1:]):
         if sentence.is_question and not sentence.agrees:
             continue
-        if passage and _continues(sentence.tokens, words):
-            passage += sentence.tokens
+        tokens = _without_lead(sentence.tokens, following, words)
+        if passage and (not tokens or _continues(tokens, words)):
+            passage += tokens
             continue
         if passage:
             yield passage
-        passage = sentence.tokens
+        passage = tokens
     if passage:
         yield passage
+
+
+def _without_lead(tokens: tuple[Token, ...], following: Sentence | None, words: Vocabulary) -> tuple[Token, ...]:
+    """``… daily | for the headache take ibuprofen``: what opens a breath is about the drug that it leads to."""
+    if following is None or not words.drugs.first(following.tokens):
+        return tokens
+    breath = following.tokens[0].utterance
+    start = next((at for at, token in enumerate(tokens) if token.utterance == breath), len(tokens))
+    lead = words.phrases("instructions").at(tokens, start) if start < len(tokens) else None
+    return tokens[:start] if lead and lead.end == len(tokens) else tokens
 
 
 def _continues(tokens: tuple[Token, ...], words: Vocabulary) -> bool:
