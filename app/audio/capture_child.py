@@ -31,7 +31,8 @@ HEAD = struct.Struct("<cI")
 """A record's kind and the length of its body."""
 BLOCK = struct.Struct("<d?")
 """The monotonic time at which a block was complete, and whether audio was lost before it."""
-DEVICES, OPENED, BLOCK_KIND, FAILED, OVER = b"D", b"O", b"B", b"F", b"E"
+STARTED, DEVICES, OPENED, BLOCK_KIND, FAILED, OVER = b"S", b"D", b"O", b"B", b"F", b"E"
+"""``STARTED`` comes before PortAudio is touched: a slow computer is not a sound system that hangs."""
 END = b"end\n"
 
 _RATE_HZ = 16_000
@@ -54,6 +55,7 @@ def main() -> NoReturn:
     records = _Records(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     with suppress(OSError):  # The app is gone.
+        records.tell(STARTED)
         _serve(requests, records)
     os._exit(0)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from app.audio.capture_child import BLOCK, BLOCK_KIND, DEVICES, END, HEAD, OPENED, OVER
+from app.audio.capture_child import BLOCK, BLOCK_KIND, DEVICES, END, HEAD, OPENED, OVER, STARTED
 from app.audio.signal import Block
 from app.audio.source import SourceFailed
 from app.core.problems import Problem, ProblemKind
@@ -26,6 +26,7 @@ from app.core.views import MicrophoneInfo
 
 _log = logging.getLogger(__name__)
 
+_START_SECONDS = 10.0
 _LIST_SECONDS = 3.0
 _OPEN_SECONDS = 5.0
 _END_SECONDS = 1.0
@@ -34,7 +35,7 @@ _LOOK_SECONDS = 0.1
 
 
 def list_microphones(command: Sequence[str]) -> tuple[MicrophoneInfo, ...]:
-    """The microphones now; none when there is no sound system or it hangs. Takes up to three seconds.
+    """The microphones now; none when there is no sound system. Waits for one that hangs: not for the Qt thread.
 
     ``command`` starts the program of :mod:`app.audio.capture_child`.
     """
@@ -44,8 +45,9 @@ def list_microphones(command: Sequence[str]) -> tuple[MicrophoneInfo, ...]:
         _log.warning("The capture process did not start: %s", type(error).__name__)
         return ()
     try:
-        kind, body = child.next_record(_LIST_SECONDS)
+        kind, body = child.answer(_LIST_SECONDS)
     except TimeoutError:
+        _log.warning("The sound system did not list its microphones in time")
         return ()
     finally:
         child.kill()
@@ -81,7 +83,7 @@ class ChildMicrophone:
         if self._is_ending.is_set():
             child.end()
         try:
-            kind, body = child.next_record(_OPEN_SECONDS, self._is_ending)
+            kind, body = child.answer(_OPEN_SECONDS, self._is_ending)
         except TimeoutError as error:
             raise _no_microphone("the sound system does not answer") from error
         if kind != OPENED:
@@ -140,6 +142,15 @@ class _Child:
         )
         threading.Thread(target=self._take_down, name="microphone", daemon=True).start()
         self._say(json.dumps(request).encode() + b"\n")
+
+    def answer(self, seconds: float, is_ending: threading.Event | None = None) -> tuple[bytes, bytes]:
+        """The first record about the request; the seconds count from the program's start.
+
+        Raises:
+            TimeoutError: nothing came in time.
+        """
+        kind, body = self.next_record(_START_SECONDS, is_ending)
+        return self.next_record(seconds, is_ending) if kind == STARTED else (kind, body)
 
     def next_record(self, seconds: float, is_ending: threading.Event | None = None) -> tuple[bytes, bytes]:
         """The next record's kind and body, both empty when the process has ended.
