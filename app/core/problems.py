@@ -34,6 +34,7 @@ class ProblemKind(StrEnum):
     NO_MICROPHONE = "no_microphone"
     MICROPHONE_LOST = "microphone_lost"
     AUDIO_UNREADABLE = "audio_unreadable"
+    AUDIO_CUT_SHORT = "audio_cut_short"
     DISK_FULL = "disk_full"
     DISK_FAILED = "disk_failed"
     LOCAL_SERVICE_DOWN = "local_service_down"
@@ -129,6 +130,11 @@ WORDS: dict[ProblemKind, Words] = {
         "This file is not audio that can be read here.",
         "The file was not changed.",
         "Choose a WAV, FLAC, OGG or MP3 file.",
+    ),
+    ProblemKind.AUDIO_CUT_SHORT: Words(
+        "The sound file was not read to its end: the rest of it is missing here.",
+        "What was read is safe on this computer, and the file was not changed.",
+        "Check the file, then send it once more.",
     ),
     ProblemKind.DISK_FULL: Words(
         "The disk is full. Recording has stopped.",

@@ -33,6 +33,8 @@ class Recording:
         """The open take was asked to end."""
         self.is_capturing = False
         """Samples of the open take are arriving."""
+        self.stopped_at: float | None = None
+        """When the visit was over; None while it goes on."""
         self._take = -1
         self._gaps: list[Gap] = []
         self._gap_began_at: float | None = None
@@ -49,8 +51,11 @@ class Recording:
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """All gaps in order; the last one may still last."""
-        return tuple(self._gaps)
+        """All gaps in order. The last one may still last, but not beyond the visit's end."""
+        if self._gap_began_at is None or self.stopped_at is None:
+            return tuple(self._gaps)
+        *before, last = self._gaps
+        return (*before, replace(last, seconds=max(0.0, self.stopped_at - self._gap_began_at)))
 
     def begin_take(self, media_type: str, max_chunk_seconds: float) -> StartCapture:
         """Open the next take where the last one ended."""
@@ -63,8 +68,8 @@ class Recording:
         return self.is_open and event.take == self._take
 
     def mark_gap(self, reason: str, at: float) -> None:
-        """A gap begins. One that lasts already keeps its start and its reason."""
-        if self._gap_began_at is None:
+        """A gap begins. One that lasts already keeps its start and its reason; after the visit there is none."""
+        if self._gap_began_at is None and (self.stopped_at is None or at < self.stopped_at):
             self._gap_began_at = at
             self._gaps.append(Gap(self.seconds, None, reason))
 
@@ -76,13 +81,14 @@ class Recording:
             self._gaps[-1] = replace(self._gaps[-1], seconds=max(0.0, event.at - self._gap_began_at))
             self._gap_began_at = None
 
-    def on_over(self, event: CaptureLost | CaptureEnded | CaptureInterrupted) -> None:
-        """The open take is over. Only now is it known at which sample an open gap stands."""
+    def on_over(self, event: CaptureLost | CaptureEnded | CaptureInterrupted, reason: str = "") -> None:
+        """The open take is over, and with a ``reason`` a gap begins.
+
+        Only now is it known at which sample an open gap stands.
+        """
         self.is_open = self.is_ending = self.is_capturing = False
-        if isinstance(event, CaptureLost):
-            self.mark_gap("microphone", event.at)
-        elif isinstance(event, CaptureInterrupted):
-            self.mark_gap("interrupted", event.at)
+        if reason:
+            self.mark_gap(reason, event.at)
         if self._gap_began_at is not None:
             self._gaps[-1] = replace(self._gaps[-1], position_seconds=self.seconds)
 

@@ -123,6 +123,8 @@ class Session:
         self._delivery = Delivery(session_id, Visit(), 0)
         self._result: SessionResult | None = None
         self._problem: Problem | None = None
+        self._cut_short: Problem | None = None
+        """Why a file was not read to its end: the result of the rest is never a whole one."""
         self._tries = 0
         self._reopens = 0
         self._polls = 0
@@ -167,6 +169,8 @@ class Session:
             return self._is_waiting or self._is_stuck
         if intent is SendAgain:
             return bool(self._recording.chunks)
+        if intent is CheckAgain:
+            return self._may_turn_out_better()
         return True
 
     def awaits(self, sent: Send) -> bool:
@@ -254,7 +258,7 @@ class Session:
             missing_chunks=missing,
             missing_spans=tuple(recording.span_seconds(i) for i in missing if i < len(recording.chunks)),
             audio_files_received=result.audio_files_received if result else None,
-            problem=self._problem,
+            problem=self._problem or (self._cut_short if self.phase.is_final else None),
         )
 
     # What the view is made of -----------------------------------------------------------------------------------
@@ -290,8 +294,7 @@ class Session:
         """Settle the local phases, then send what is due and not on its way already."""
         if self._is_nothing_recorded():
             self.phase = Phase.FAILED
-            if self._problem is None or self._problem.kind is not ProblemKind.AUDIO_UNREADABLE:
-                self._problem = Problem(ProblemKind.NOTHING_RECORDED)
+            self._problem = self._cut_short or Problem(ProblemKind.NOTHING_RECORDED)
         if self.phase in (Phase.DRAINING, Phase.ENDING):
             self.phase = Phase.ENDING if self._is_ready_to_end() else Phase.DRAINING
             if self._delivery.is_ended:
@@ -337,9 +340,14 @@ class Session:
         elif self.phase is Phase.PROCESSING or self._wanted_notes:
             self._polls += 1
             yield SetTimer(POLL, _poll_seconds(self._polls))
-        elif self.phase in (Phase.FAILED, Phase.PARTIAL) and self._rechecks:
+        elif self._may_turn_out_better() and self._rechecks:
             self._rechecks -= 1
             yield SetTimer(POLL, _RECHECK_SECONDS)
+
+    def _may_turn_out_better(self) -> bool:
+        """Whether it lies with the service that the result is none or not whole."""
+        is_done = self._result is not None and self._result.status is ServiceStatus.COMPLETED
+        return self.phase is Phase.FAILED or (self.phase is Phase.PARTIAL and not is_done)
 
     # Intents ------------------------------------------------------------------------------------------------------
 
@@ -361,7 +369,8 @@ class Session:
         if not self._recording.is_open:
             yield self._begin_take()
 
-    def _on_stop(self, _: Stop) -> Iterator[Command]:
+    def _on_stop(self, event: Stop) -> Iterator[Command]:
+        self._recording.stopped_at = event.at
         yield from self._end_capture()
         self._clear_capture_problem()
 
@@ -420,22 +429,25 @@ class Session:
     def _on_capture_lost(self, event: CaptureLost) -> Iterator[Command]:
         if not self._recording.is_current(event):
             return
-        self._recording.on_over(event)
+        is_disk = event.problem.kind in _DISK and not self.phase.is_final
+        if is_disk:
+            # After Stop, too: the session is not ended without what the disk would not take.
+            self.phase, self._problem, self._recording.stopped_at = Phase.PAUSED, event.problem, None
+        self._recording.on_over(event, "interrupted" if self.source == FILE and not is_disk else "microphone")
         if self.phase is Phase.DISCARDED:
             yield EraseAudio()
-        elif event.problem.kind in _DISK and not self.phase.is_final:
-            # After Stop, too: the session is not ended without what the disk would not take.
-            self.phase, self._problem = Phase.PAUSED, event.problem
+        elif self.phase is Phase.RECORDING and self.source == FILE:
+            self._cut_file_short(event.problem)
         elif self.phase is Phase.RECORDING:
             self._problem = event.problem
-            yield from self._go_on_without_microphone()
-
-    def _go_on_without_microphone(self) -> Iterator[Command]:
-        if self.source == FILE:
-            self.phase = Phase.DRAINING
-        else:
             yield SetTimer(REOPEN, min(_MAX_REOPEN_SECONDS, 0.25 * 2**self._reopens))
             self._reopens += 1
+
+    def _cut_file_short(self, problem: Problem) -> None:
+        """A file is not opened again: what it gave is sent, and labelled when the result is there."""
+        has_some = bool(self._recording.chunks)
+        self._cut_short = Problem(ProblemKind.AUDIO_CUT_SHORT, problem.detail) if has_some else problem
+        self.phase = Phase.DRAINING
 
     def _on_capture_ended(self, event: CaptureEnded) -> Iterator[Command]:
         if not self._recording.is_current(event):
@@ -450,9 +462,11 @@ class Session:
             yield self._begin_take()
 
     def _on_capture_interrupted(self, event: CaptureInterrupted) -> Iterator[Command]:
-        self._recording.on_over(event)
-        if self.phase is Phase.RECORDING:
-            self.phase = Phase.PAUSED if self.source != FILE else Phase.DRAINING
+        self._recording.on_over(event, "interrupted")
+        if self.phase is Phase.RECORDING and self.source == FILE:
+            self._cut_file_short(Problem(ProblemKind.AUDIO_CUT_SHORT, "the app was closed meanwhile"))
+        elif self.phase is Phase.RECORDING:
+            self.phase = Phase.PAUSED
         elif self.phase is Phase.DISCARDED:
             yield EraseAudio()
 
@@ -507,7 +521,7 @@ class Session:
     def _conclude(self, result: SessionResult) -> Iterator[Command]:
         """The service is done: take its verdict, then ask for the notes that did not fit into the session."""
         assert self._start is not None
-        self.phase = _PHASE_OF_STATUS[result.status]
+        self.phase = self._verdict(result.status)
         kind = _PROBLEM_OF_STATUS.get(result.status)
         self._problem = Problem(kind, result.message) if kind else None
         self._delivery.on_ended()
@@ -523,9 +537,13 @@ class Session:
         yield CancelTimer(POLL)
         yield from self._poll_later()
 
+    def _verdict(self, status: ServiceStatus) -> Phase:
+        phase = _PHASE_OF_STATUS.get(status, self.phase)
+        return Phase.PARTIAL if phase is Phase.COMPLETED and self._cut_short else phase
+
     def _on_late_result(self, result: SessionResult) -> Iterator[Command]:
         """After a verdict: notes made later, or a service that has changed its mind for the better."""
-        phase = _PHASE_OF_STATUS.get(result.status, self.phase)
+        phase = self._verdict(result.status)
         if _RANK[phase] > _RANK[self.phase]:
             self._result = result
             yield from self._conclude(result)

@@ -47,8 +47,8 @@ class Phase(StrEnum):
 class Gap:
     """A stretch of the visit without audio, at ``position_seconds`` of the recording.
 
-    ``reason`` is ``paused``, ``microphone`` or ``interrupted`` (the app or computer stopped); ``seconds`` is None
-    while it lasts.
+    ``reason`` is ``paused``, ``microphone`` or ``interrupted`` (the app or computer stopped, a file broke off);
+    ``seconds`` is None while it lasts, and where nobody can tell how much is missing.
     """
 
     position_seconds: float

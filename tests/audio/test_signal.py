@@ -45,3 +45,11 @@ def test_16_khz_mono_passes_untouched(as_float: bool) -> None:
 def test_too_loud_is_clipped_not_wrapped() -> None:
     loud = np.array([[2.0], [-2.0]], np.float32)
     assert _conditioned(loud, RATE_HZ, 2).tolist() == [32_767, -32_768]
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_voice_in_one_channel_is_heard_whichever_it_is(channel: int) -> None:
+    voice = noise(0.5, 0.2)
+    played = np.zeros((len(voice), 3), np.int16)
+    played[:, channel] = voice
+    np.testing.assert_allclose(_conditioned(played, RATE_HZ, 500), voice / 3, atol=1)

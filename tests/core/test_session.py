@@ -454,6 +454,18 @@ def test_a_pause_is_a_gap_with_a_start_and_an_end() -> None:
     talk.on(CaptureStarted(1, "USB", NOW + 51)).sees(gaps=(Gap(20.0, 31.0, "paused"),), is_capturing=True)
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_pause_lasts_no_longer_than_the_visit(is_closed: bool) -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(Pause(NOW + 20))
+    closing: list[Event] = [sealed(1), CaptureEnded(0, NOW + 20.5)]
+    events: list[Event] = [*closing, Stop(NOW + 50)] if is_closed else [Stop(NOW + 50), *closing]
+    for event in events:
+        talk.session.handle(event)
+    talk.sees(phase=Phase.DRAINING, gaps=(Gap(20.0, 30.0, "paused"),))
+
+
 def test_resume_waits_for_a_take_that_is_still_closing() -> None:
     talk = recording()
     talk.on(Pause(NOW + 1), CancelTimer(REOPEN), EndCapture())
@@ -485,15 +497,16 @@ def test_stop_without_a_microphone_ends_the_visit_with_what_there_is() -> None:
     talk.session.handle(sealed(0))
     talk.session.handle(ChunkUploaded(0))
     talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW))
-    talk.on(Stop(NOW), CancelTimer(REOPEN), Send(ReadStatus())).sees(phase=Phase.ENDING, problem=None)
-    talk.on(TimerFired(REOPEN))
+    talk.on(Stop(NOW + 5), CancelTimer(REOPEN), Send(ReadStatus())).sees(phase=Phase.ENDING, problem=None)
+    talk.on(TimerFired(REOPEN)).sees(gaps=(Gap(10.0, 5.0, "microphone"),))
 
 
 def test_a_microphone_that_is_lost_while_it_closes_troubles_nobody() -> None:
     talk = recording()
     talk.session.handle(sealed(0))
     talk.session.handle(Stop(NOW))
-    talk.on(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW)).sees(phase=Phase.DRAINING, problem=None)
+    talk.on(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW + 1))
+    talk.sees(phase=Phase.DRAINING, problem=None, gaps=())
 
 
 FULL = Problem(ProblemKind.DISK_FULL, "ENOSPC")
@@ -513,9 +526,11 @@ def test_a_disk_that_fills_up_after_stop_does_not_end_the_visit_short() -> None:
     talk.session.handle(sealed(0))
     talk.session.handle(ChunkUploaded(0))
     talk.session.handle(Stop(NOW))
-    talk.on(CaptureLost(0, FULL, NOW)).sees(phase=Phase.PAUSED, problem=FULL)
+    talk.on(CaptureLost(0, FULL, NOW + 1)).sees(phase=Phase.PAUSED, problem=FULL)
+    talk.sees(gaps=(Gap(10.0, None, "microphone"),))
     talk.on(sealed(1), Send(UploadChunk(1)))
     talk.on(Stop(NOW + 9), CancelTimer(REOPEN)).sees(phase=Phase.DRAINING, problem=None)
+    talk.sees(gaps=(Gap(10.0, 8.0, "microphone"),))
     talk.on(ChunkUploaded(1), Send(ReadStatus()))
 
 
@@ -555,9 +570,50 @@ def test_nothing_recorded_is_never_ended_and_says_so() -> None:
 
 
 def test_a_file_that_cannot_be_read_says_why() -> None:
-    unreadable = Problem(ProblemKind.AUDIO_UNREADABLE, "the file breaks off")
+    unreadable = Problem(ProblemKind.AUDIO_UNREADABLE, "no sound in it")
     talk = Talk(start(source=FILE))
     talk.on(CaptureLost(0, unreadable, NOW)).sees(phase=Phase.FAILED, problem=unreadable)
+
+
+@pytest.mark.parametrize(
+    ("broken_off", "why"),
+    [
+        (CaptureLost(0, Problem(ProblemKind.AUDIO_UNREADABLE, "it breaks off"), NOW), "it breaks off"),
+        (CaptureInterrupted(NOW), "the app was closed meanwhile"),
+    ],
+)
+def test_of_a_file_that_breaks_off_all_is_sent_and_the_result_is_never_a_whole_one(
+    broken_off: CaptureLost | CaptureInterrupted, why: str
+) -> None:
+    cut_short = Problem(ProblemKind.AUDIO_CUT_SHORT, why)
+    talk = Talk(start(source=FILE), CaptureStarted(0, "visit.flac", NOW), SessionCreated(ID), sealed(0))
+    talk.on(broken_off).sees(phase=Phase.DRAINING, problem=None, gaps=(Gap(10.0, None, "interrupted"),))
+    talk.on(ChunkUploaded(0), Send(ReadStatus()))
+    talk.on(result(ServiceStatus.OPEN, [0]), Send(EndSession(1)))
+    talk.on(SessionEnded(1), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
+    talk.on(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES), CancelTimer(POLL))
+    talk.sees(phase=Phase.PARTIAL, problem=cut_short, notes=BOTH_NOTES, allowed=frozenset({"MakeNote", "SendAgain"}))
+    talk.on(MakeNote("hpi"), Send(ProcessTemplate("hpi")))
+    talk.session.handle(RequestFailed(ProcessTemplate("hpi"), UNREACHABLE))
+    talk.session.handle(TimerFired(RETRY))
+    talk.session.handle(NoteAccepted("hpi"))
+    three = (*BOTH_NOTES, note("hpi"))
+    talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=three))
+    talk.sees(phase=Phase.PARTIAL, problem=cut_short, notes=three)
+    assert talk.session.is_settled
+
+
+def test_a_verdict_on_half_a_file_may_get_better_but_not_whole() -> None:
+    lost = CaptureLost(0, Problem(ProblemKind.AUDIO_UNREADABLE, "it breaks off"), NOW)
+    talk = Talk(start(source=FILE), CaptureStarted(0, "visit.flac", NOW), SessionCreated(ID), sealed(0), lost)
+    talk.session.handle(ChunkUploaded(0))
+    talk.session.handle(result(ServiceStatus.OPEN, [0]))
+    talk.session.handle(SessionEnded(1))
+    talk.session.handle(result(ServiceStatus.FAILED, [0]))
+    talk.sees(phase=Phase.FAILED, problem=Problem(ProblemKind.PROCESSING_FAILED))
+    talk.session.handle(CheckAgain())
+    talk.session.handle(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES))
+    talk.sees(phase=Phase.PARTIAL, problem=Problem(ProblemKind.AUDIO_CUT_SHORT, "it breaks off"))
 
 
 def test_a_discarded_visit_is_erased_once_the_microphone_is_closed() -> None:
@@ -587,6 +643,19 @@ def test_a_session_that_recorded_comes_back_paused_with_its_gap_marked() -> None
     talk.sees(phase=Phase.PAUSED, gaps=(Gap(20.0, None, "interrupted"),), is_capturing=False)
     talk.on(Resume(NOW + 100), StartCapture(1, 2, 2 * TEN_SECONDS, "audio/wav", 20.0))
     talk.on(CaptureStarted(1, "USB", NOW + 101)).sees(gaps=(Gap(20.0, 80.0, "interrupted"),))
+
+
+def test_an_interrupted_session_that_is_stopped_was_interrupted_until_then() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0))
+    talk.session.handle(CaptureInterrupted(NOW + 11))
+    talk.session.handle(Stop(NOW + 100))
+    talk.sees(phase=Phase.DRAINING, gaps=(Gap(10.0, 89.0, "interrupted"),))
+
+
+def test_a_session_that_was_killed_between_stop_and_its_last_sample_lacks_only_that() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0), Stop(NOW + 11))
+    talk.session.handle(CaptureInterrupted(NOW + 11.1))
+    talk.sees(phase=Phase.DRAINING, gaps=())
 
 
 def test_a_session_that_waited_for_a_person_tries_again_after_a_restart() -> None:

@@ -103,6 +103,15 @@ class ForgetsInterruption(Session):
         return [] if isinstance(event, CaptureInterrupted) else super().handle(event)
 
 
+class NeverStopsPausing(Session):
+    """Lets a pause last after Stop."""
+
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        self._recording.stopped_at = None
+        return commands
+
+
 class JournalsTooLittle(Session):
     """Does not keep what was uploaded."""
 
@@ -163,6 +172,7 @@ class BelievesLateAnswers(Session):
         KeepsTheLightOn,
         OpensTwice,
         ForgetsInterruption,
+        NeverStopsPausing,
         JournalsTooLittle,
         NeverAsksForTheRest,
         NumbersFromOne,

@@ -311,6 +311,9 @@ class World:
             raise Broken("the recording light is on and nothing records")
         if not (view.phase.is_live or self._is_over):
             raise Broken(f"the visit ended by itself: {view.phase}")
+        is_kept = view.phase is not Phase.DISCARDED
+        if self._is_over and is_kept and any(gap.seconds is None for gap in view.gaps):
+            raise Broken("a gap lasts beyond the end of the visit")
         offered = {intent.__name__ for phase, intent in TABLE if phase is view.phase}
         if not view.allowed <= offered:
             raise Broken(f"{view.allowed - offered} cannot be wished while {view.phase}")

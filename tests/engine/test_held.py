@@ -24,10 +24,19 @@ from app.core.events import (
 from app.core.problems import Problem, ProblemKind
 from app.core.views import Phase
 from app.engine.held import Held, disk_problem
+from app.store.journal import decode
 from app.store.spool import SpoolInUse
 from tests.store.small_disk import largest_file, needs_small_disk
 
 START = Start(Visit(), "local", "audio/wav", 20.0, 1_000.0)
+
+
+def test_an_event_is_on_the_disk_before_anything_is_done_about_it(tmp_path: Path) -> None:
+    held = Held(tmp_path / "s")
+    assert held.handle(START)
+    (line,) = (tmp_path / "s" / "journal").read_bytes().splitlines(keepends=True)
+    assert decode(line) == START
+    held.let_go()
 
 
 @needs_small_disk

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,15 @@ def test_the_next_try_is_told(desk: Desk) -> None:
     assert desk.session(visit, lambda s: s.next_try_at is not None).problem == Problem(ProblemKind.SERVICE_BUSY)
 
 
+def test_how_long_until_the_next_try_is_left_to_chance(desk: Desk) -> None:
+    desk.chance = 600.0
+    desk.server.refusal = ProblemKind.SERVICE_BUSY
+    desk.switch_on()
+    visit, _ = desk.record()
+    next_try_at = desk.session(visit, lambda s: s.next_try_at is not None).next_try_at
+    assert next_try_at == pytest.approx(time.time() + 600.0, abs=60.0)
+
+
 @pytest.mark.parametrize("call", ["create", "upload", "status", "end"])
 def test_an_answer_that_is_lost_costs_nothing_and_doubles_nothing(desk: Desk, call: str) -> None:
     desk.server.lost = [call]
@@ -143,6 +153,23 @@ def test_the_service_loses_the_session_and_gets_all_of_it_again(desk: Desk) -> N
     finish(desk, visit)
     again = SessionId(visit + "01")
     assert_heard(desk, again, SPOKEN)
+
+
+def test_late_answers_about_a_session_that_was_lost_change_nothing(desk: Desk) -> None:
+    desk.server.held.add("upload")
+    desk.switch_on()
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    desk.session(visit, lambda s: s.chunks_sealed >= 2)
+    with desk.server.changed:
+        desk.server.sessions.clear()
+    desk.server.held.add("create")
+    desk.let_pass(5.0)  # The service is asked how the session stands, and knows none.
+    desk.session(visit, lambda s: not s.is_created)
+    desk.server.let_go()
+    finish(desk, visit)
+    assert list(desk.server.sessions) == [visit + "01"]
+    assert_heard(desk, SessionId(visit + "01"), SPOKEN)
 
 
 # The disk and the end of the program -----------------------------------------------------------------------------
@@ -390,7 +417,9 @@ def test_practice_that_was_closed_away_never_turns_into_a_recording_of_the_room(
     desk.switch_on()
     desk.session(visit, lambda s: s.phase is Phase.PAUSED)
     desk.intend(visit, Resume(0.0))
-    desk.completed(visit)
+    done = desk.session(visit, lambda s: s.phase is Phase.PARTIAL)
+    assert done.problem is not None
+    assert done.problem.kind is ProblemKind.AUDIO_CUT_SHORT
     assert desk.has_opened_no_more()
     heard = desk.heard(visit)
     np.testing.assert_array_equal(heard, SPOKEN[: len(heard)])
@@ -405,6 +434,22 @@ def test_a_file_that_is_no_audio_says_so(desk: Desk, tmp_path: Path) -> None:
     assert failed.problem.kind is ProblemKind.AUDIO_UNREADABLE
     assert "not audio" in failed.problem.sentence
     assert not any(kept.chunks for kept in desk.server.sessions.values())
+
+
+def test_a_file_that_breaks_off_is_sent_as_far_as_it_goes_and_never_called_whole(desk: Desk, tmp_path: Path) -> None:
+    noise = np.random.default_rng(7).integers(-3000, 3000, 6 * SECOND).astype(np.int16)
+    path = tmp_path / "visit.flac"
+    soundfile.write(path, noise, SECOND)
+    path.write_bytes(path.read_bytes()[:100_000])
+    desk.switch_on()
+    desk.wish(SendFiles(Visit(), (str(path),)))
+    done = desk.views.until(lambda v: v.sessions and v.sessions[0].phase.is_final).sessions[0]
+    assert done.phase is Phase.PARTIAL
+    assert done.problem is not None
+    assert done.problem.kind is ProblemKind.AUDIO_CUT_SHORT
+    heard = desk.heard(done.id)
+    assert len(heard) > SECOND
+    np.testing.assert_array_equal(heard, noise[: len(heard)])
 
 
 # Services ---------------------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QTextTable
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.core.document import document
@@ -41,6 +41,14 @@ def test_angle_brackets_are_text(reader: DocumentView, data: object) -> None:
 def test_a_transcript_is_text_too(reader: DocumentView) -> None:
     reader.show_document(Talk((Utterance(HOSTILE, 12.0),)))
     assert f"00:12\t{HOSTILE}" in reader.toPlainText()
+
+
+@pytest.mark.parametrize("state", ["ready", "recording", "finishing-notes", "result-partial"])
+def test_no_label_takes_a_name_or_an_error_for_markup(desk: Desk, state: str) -> None:
+    desk.show(state)
+    labels = desk.window.findChildren(QLabel)
+    assert labels
+    assert [each.text() for each in labels if each.textFormat() is not Qt.TextFormat.PlainText] == []
 
 
 def test_nothing_is_loaded_and_no_link_is_followed(reader: DocumentView) -> None:
