@@ -1,7 +1,7 @@
 """The command line: the window when there is nothing more to say, and everything that works without one.
 
 Exit codes of ``send`` and ``practise``: 0 completed, 3 partial, 4 failed, 5 expired, 6 cannot reach or not allowed;
-2 is a wrong use of the command line.
+2 is a wrong use of the command line. What a command needs is imported when it is given, since a start is waited for.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import __version__
-from app.core.events import Patient, Visit
-from app.core.settings import LOCAL_SERVICE
-from app.core.views import Wish
+
+if TYPE_CHECKING:
+    from app.core.views import Wish
 
 _EXIT_CANNOT_REACH = 6
 _EXIT_USAGE = 2
@@ -25,9 +26,11 @@ _PRACTICE_TEMPLATES = ("soap", "medications", "vitals")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; the exit code."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
-    commands = {"serve": _serve, "send": _send, "practise": _practise, "check": _check, "transcribe-worker": _worker}
+    given = sys.argv[1:] if arguments is None else arguments
+    if worker := _WORKERS.get(given[0] if given else ""):
+        return worker()
+    chosen = _parser().parse_args(given)
+    commands = {"serve": _serve, "send": _send, "practise": _practise, "check": _check}
     if chosen.command is None:
         from app.main import run_window
 
@@ -70,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="tell what a scribe service offers")
     check.add_argument("url", metavar="URL")
     check.add_argument("--json", action="store_true", help="print one JSON object")
-    commands.add_parser("transcribe-worker")
     return parser
 
 
@@ -98,19 +100,13 @@ def _serve(chosen: argparse.Namespace) -> int:
     return serve(chosen.host, chosen.port, chosen.token, chosen.data, is_with_app=chosen.with_app)
 
 
-def _worker(_: argparse.Namespace) -> int:
-    from app.service.sphinx_worker import main as work
-
-    work()
-    return 0
-
-
 # send, practise ---------------------------------------------------------------------------------------------------
 
 
 def _send(chosen: argparse.Namespace) -> int:
     from app.audio.playlist import Playlist
     from app.audio.source import SourceFailed
+    from app.core.events import Visit
     from app.core.views import SendFiles
 
     try:
@@ -129,6 +125,7 @@ def _send(chosen: argparse.Namespace) -> int:
 
 
 def _practise(chosen: argparse.Namespace) -> int:
+    from app.core.events import Patient, Visit
     from app.core.views import Practise
 
     visit = Visit(patient=Patient(label="Practice patient"), templates=_PRACTICE_TEMPLATES)
@@ -137,6 +134,7 @@ def _practise(chosen: argparse.Namespace) -> int:
 
 
 def _run_headless(wish: Wish, chosen: argparse.Namespace, picture: Path | None) -> int:
+    from app.core.settings import LOCAL_SERVICE
     from app.headless import run
 
     service = getattr(chosen, "service", None)
@@ -196,3 +194,22 @@ def _check(chosen: argparse.Namespace) -> int:
 
 def _in_words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+# The program's own processes --------------------------------------------------------------------------------------
+
+
+def _capture() -> int:
+    from app.audio.capture_child import main as work
+
+    work()
+
+
+def _transcribe() -> int:
+    from app.service.sphinx_worker import main as work
+
+    return work()
+
+
+_WORKERS = {"capture-worker": _capture, "transcribe-worker": _transcribe}
+"""Not for people, and so not in the help."""

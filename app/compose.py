@@ -7,6 +7,7 @@ import logging.handlers
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from app.core.problems import Problem, ProblemKind
@@ -63,12 +64,13 @@ def make_engine(
 
 def make_world(places: Places) -> World:
     """The real devices and services."""
-    from app.audio.microphone import MicrophoneSource, list_microphones
+    from app.audio.microphone import ChildMicrophone, list_microphones
     from app.audio.playlist import Playlist
 
+    capture = program("capture-worker")
     return World(
-        list_microphones=list_microphones,
-        open_microphone=MicrophoneSource,
+        list_microphones=partial(list_microphones, capture),
+        open_microphone=partial(ChildMicrophone, capture),
         open_files=Playlist,
         sample=resources() / "sample" / "consultation.flac",
         connect=connect,

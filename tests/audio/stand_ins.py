@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ from app.audio.signal import Block, Samples
 from app.audio.source import Source
 from app.core.events import CaptureEnded, CaptureLost, ChunkSealed, Fact
 
+CAPTURE = (sys.executable, "-m", "app", "capture-worker")
 RATE_HZ = 16_000
 JOIN_SECONDS = 30.0
 

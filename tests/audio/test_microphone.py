@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +11,40 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.audio.microphone import MicrophoneSource, list_microphones
+from app.audio.microphone import ChildMicrophone, list_microphones
 from app.core.events import CaptureEnded, CaptureLost, CaptureStarted
 from app.core.problems import ProblemKind
-from tests.audio.stand_ins import RATE_HZ, MemorySpool, Take, talk
+from tests.audio.stand_ins import CAPTURE, RATE_HZ, MemorySpool, Take, talk
 from tests.rig.pulse import PulseRig, is_available
 
 pytestmark = [pytest.mark.desktop, pytest.mark.skipif(not is_available(), reason="needs PulseAudio")]
 
 
-@pytest.fixture
-def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseRig]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[PulseRig]:
     with PulseRig() as started:
-        for name, value in started.environment.items():
-            monkeypatch.setenv(name, value)
         yield started
+
+
+@pytest.fixture
+def rig(server: PulseRig, monkeypatch: pytest.MonkeyPatch) -> PulseRig:
+    """A server that is shared: who freezes it thaws it."""
+    _listen_to(server, monkeypatch)
+    return server
+
+
+def _listen_to(rig: PulseRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in rig.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@contextmanager
+def _frozen(rig: PulseRig) -> Iterator[None]:
+    rig.freeze()
+    try:
+        yield
+    finally:
+        rig.freeze(False)
 
 
 @pytest.fixture
@@ -38,29 +54,10 @@ def no_sound_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _recording() -> tuple[Take, MemorySpool]:
     spool = MemorySpool()
-    take = Take(MicrophoneSource(), spool)
+    take = Take(ChildMicrophone(CAPTURE), spool)
     take.capture.start()
     assert isinstance(take.await_fact(CaptureStarted, CaptureLost), CaptureStarted)
     return take, spool
-
-
-@contextmanager
-def _recorder() -> Iterator[subprocess.Popen[str]]:
-    recorder = subprocess.Popen(
-        [sys.executable, "-m", "tests.audio.record"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with recorder:
-        try:
-            assert recorder.stdout is not None
-            assert recorder.stdout.readline().startswith("CaptureStarted")
-            yield recorder
-        finally:
-            recorder.kill()
-
-
-def _last_words(recorder: subprocess.Popen[str]) -> str:
-    assert recorder.stdout is not None
-    return recorder.stdout.read().splitlines()[-1]
 
 
 def test_what_is_said_is_recorded_whole_and_as_loud(rig: PulseRig, tmp_path: Path) -> None:
@@ -86,40 +83,65 @@ def test_stop_is_quick(rig: PulseRig) -> None:
     assert time.monotonic() - began < 1.0
 
 
-def test_a_sound_server_that_dies_is_noticed_and_what_was_said_is_kept(rig: PulseRig) -> None:
-    with _recorder() as recorder:
+def test_a_sound_server_that_hangs_holds_nobody_up_and_is_used_again_when_it_goes_on(rig: PulseRig) -> None:
+    take, spool = _recording()
+    with _frozen(rig):
         began = time.monotonic()
-        rig.kill()
-        assert _last_words(recorder) == "CaptureLost microphone_lost kept"
-    assert time.monotonic() - began < 5.0
+        lost = take.await_end()
+        assert time.monotonic() - began < 2.0
+    assert isinstance(lost, CaptureLost)
+    assert lost.problem.kind is ProblemKind.MICROPHONE_LOST
+    assert len(spool.decoded) == len(spool.pcm) > 0
+    began = time.monotonic()
+    again, _ = _recording()
+    assert time.monotonic() - began < 2.5
+    again.capture.end()
+    assert isinstance(again.await_end(), CaptureEnded)
 
 
-def test_a_sound_server_that_hangs_holds_nobody_up(rig: PulseRig) -> None:
-    with _recorder() as recorder:
+def test_stop_while_the_sound_server_hangs_ends_the_take_at_once(rig: PulseRig) -> None:
+    microphone = ChildMicrophone(CAPTURE)
+    microphone.open()
+    assert microphone.read(3.0) is not None
+    with _frozen(rig):
         began = time.monotonic()
-        rig.freeze()
-        assert _last_words(recorder) == "CaptureLost microphone_lost kept"
-    assert time.monotonic() - began < 5.0
+        microphone.end()
+        assert time.monotonic() - began < 0.2
+        while microphone.read(1.0) is not None:
+            pass
+        assert time.monotonic() - began < 1.0
+        began = time.monotonic()
+        microphone.close()
+        assert time.monotonic() - began < 0.2
 
 
-def test_stop_while_the_sound_server_hangs_ends_the_take(rig: PulseRig) -> None:
-    with _recorder() as recorder:
-        rig.freeze()
-        assert recorder.stdin is not None
-        recorder.stdin.write("\n")
-        recorder.stdin.flush()
-        assert _last_words(recorder) == "CaptureEnded - kept"
+def test_a_sound_server_that_dies_is_noticed_each_time_and_what_was_said_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with PulseRig() as rig:
+        _listen_to(rig, monkeypatch)
+        for death in range(5):
+            if death:
+                rig.start()
+            take, spool = _recording()
+            began = time.monotonic()
+            rig.kill()
+            lost = take.await_end()
+            assert time.monotonic() - began < 1.5
+            assert isinstance(lost, CaptureLost)
+            assert lost.problem.kind is ProblemKind.MICROPHONE_LOST
+            assert len(spool.decoded) == len(spool.pcm) > 0
 
 
 def test_the_system_s_default_is_listed_and_records_under_its_own_name(rig: PulseRig) -> None:
-    offered = list_microphones()
+    offered = list_microphones(CAPTURE)
     default = next(microphone for microphone in offered if microphone.is_default)
     take, _ = _recording()
     assert take.facts[0] == CaptureStarted(1, default.name, 1_000.0)
-    assert list_microphones() == offered
+    assert list_microphones(CAPTURE) == offered
     take.capture.end()
     take.await_end()
-    by_name = Take(MicrophoneSource(default.name, default.host_api), MemorySpool())
+    by_name = Take(ChildMicrophone(CAPTURE, default.name, default.host_api), MemorySpool())
     by_name.capture.start()
     assert isinstance(by_name.await_fact(CaptureStarted, CaptureLost), CaptureStarted)
     by_name.capture.end()
@@ -127,7 +149,7 @@ def test_the_system_s_default_is_listed_and_records_under_its_own_name(rig: Puls
 
 
 def test_a_microphone_that_is_not_there_is_told_by_name(rig: PulseRig) -> None:
-    take = Take(MicrophoneSource("Headset"), MemorySpool())
+    take = Take(ChildMicrophone(CAPTURE, "Headset"), MemorySpool())
     take.capture.start()
     lost = take.await_end()
     assert isinstance(lost, CaptureLost)
@@ -137,8 +159,8 @@ def test_a_microphone_that_is_not_there_is_told_by_name(rig: PulseRig) -> None:
 
 @pytest.mark.usefixtures("no_sound_system")
 def test_without_a_sound_system_there_is_no_microphone_and_no_crash() -> None:
-    assert list_microphones() == ()
-    take = Take(MicrophoneSource(), MemorySpool())
+    assert list_microphones(CAPTURE) == ()
+    take = Take(ChildMicrophone(CAPTURE), MemorySpool())
     take.capture.start()
     lost = take.await_end()
     assert isinstance(lost, CaptureLost)
@@ -146,14 +168,11 @@ def test_without_a_sound_system_there_is_no_microphone_and_no_crash() -> None:
     assert lost.problem.detail
 
 
-def test_a_microphone_that_comes_back_is_found_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
-    assert list_microphones() == ()
-    with PulseRig() as rig:
-        for name, value in rig.environment.items():
-            monkeypatch.setenv(name, value)
-        assert list_microphones()
-        take, _ = _recording()
-        take.capture.end()
-        assert isinstance(take.await_end(), CaptureEnded)
-    assert not [thread for thread in threading.enumerate() if thread.name == "portaudio"]
+@pytest.mark.usefixtures("no_sound_system")
+def test_a_microphone_that_comes_back_is_found_again(server: PulseRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list_microphones(CAPTURE) == ()
+    _listen_to(server, monkeypatch)
+    assert list_microphones(CAPTURE)
+    take, _ = _recording()
+    take.capture.end()
+    assert isinstance(take.await_end(), CaptureEnded)
