@@ -96,11 +96,13 @@ def find_token(service_id: str) -> str:
     Raises:
         RequestRefused: the keystore did not answer.
     """
-    from app.store.tokens import KeystoreUnavailable, read_token
+    from app.store.tokens import KeystoreAbsent, KeystoreUnavailable, read_token
 
     if token := os.environ.get(TOKEN_VARIABLE):
         return token
     try:
         return read_token(service_id) or ""
+    except KeystoreAbsent:
+        return ""  # The service says whether it wants to see one.
     except KeystoreUnavailable as error:
         raise RequestRefused(Problem(ProblemKind.NOT_SIGNED_IN, f"{error}; set {TOKEN_VARIABLE}")) from error

@@ -63,8 +63,9 @@ class Outcome:
         for note in session.notes:
             body = plain_text(document(note.data)) if note.status is TemplateStatus.SUCCESS else f"({note.error})"
             parts.append(_titled(note.name or note.id, body or "(nothing was said for this note)", note.made_by))
-        if session.missing_spans:
-            parts.insert(0, "Incomplete: not all of the recording reached the service.")
+        if session.phase is not Phase.COMPLETED or session.missing_spans:
+            words = session.problem.words.what if session.problem else "Not all of the visit is in it."
+            parts.insert(0, f"Incomplete. {words}")
         return "\n\n".join(parts)
 
 

@@ -42,7 +42,7 @@ def run_window() -> NoReturn:
     looking.stop()
     backstage.close()
     logging.shutdown()
-    # A sound system that hangs would hold up the interpreter's own way out for ever. Everything is on the disk.
+    # A request that still waits for its answer would hold up the interpreter's own way out. All is on the disk.
     os._exit(code)
 
 

@@ -54,7 +54,7 @@ class Listening:
     # Devices ------------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look at the devices on a worker. The audio library looks afresh only while nothing has it open."""
+        """Look at the devices on a worker."""
         if self._is_listing:
             return
         self._is_listing = True

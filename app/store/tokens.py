@@ -25,6 +25,10 @@ class KeystoreUnavailable(Exception):
     """There is no trusted keystore, or it is locked, or it did not answer in time."""
 
 
+class KeystoreAbsent(KeystoreUnavailable):
+    """This system has no keystore that may be trusted: nothing was ever kept in one."""
+
+
 def read_token(service_id: str, *, timeout_seconds: float = 5.0) -> str | None:
     """The token kept for a service, if any.
 
@@ -61,7 +65,7 @@ def _require_trusted(backend: object) -> None:
     candidates = getattr(backend, "backends", None) or [backend]
     for candidate in candidates:
         if not type(candidate).__module__.startswith(_TRUSTED):
-            raise KeystoreUnavailable(f"no trusted keystore ({type(candidate).__module__})")
+            raise KeystoreAbsent(f"no trusted keystore ({type(candidate).__module__})")
 
 
 def _ask(question: Callable[[], str | None], timeout_seconds: float) -> str | None:

@@ -35,6 +35,7 @@ from app.ui.phrases import (
     mark_words,
     note_state,
     position,
+    problem_words,
     session_title,
     state_of,
     template_name,
@@ -125,8 +126,9 @@ class ResultPage(QFrame):
         panel = self._panels.get(self._current())
         if self._session is None or panel is None or not self._copy.isEnabled():
             return
-        missing = missing_text(self._session)
-        text = "\n\n".join(filter(None, (f"[{missing}]" if missing else "", panel.text())))
+        problem = self._session.problem
+        lacks = " ".join(filter(None, (problem_words(problem).what if problem else "", missing_text(self._session))))
+        text = "\n\n".join(filter(None, (f"[{lacks}]" if lacks else "", panel.text())))
         QGuiApplication.clipboard().setText(text)
         self._told.setText(self.tr("Copied, {name}").format(name=session_title(self._session)))
         QTimer.singleShot(_CONFIRMATION_MS, self._told, self._told.clear)
