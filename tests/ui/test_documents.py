@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.core.document import document
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark
-from app.core.views import Phase
+from app.core.views import Gap, Phase
 from app.ui.document_view import DocumentView, Talk
 from tests.ui.desk import Desk
 from tests.ui.samples import MEDICATIONS, NOTES, SOAP, session, view
@@ -151,6 +151,15 @@ def test_a_pause_is_shown_among_the_lines(qtbot: QtBot) -> None:
     assert "00:10" in pause
     assert "Paused for 1 min" in pause
     assert "after" in after
+
+
+def test_a_pause_is_in_what_is_copied(desk: Desk) -> None:
+    paused = session(Phase.COMPLETED, gaps=(Gap(10.0, 65.0, "paused"),))
+    desk.window.render(view(paused))
+    desk.window.select(paused.id)
+    desk.find(QPushButton, "tab-transcript").click()
+    desk.find(QPushButton, "copy-note").click()
+    assert "00:10 Paused for 1 min" in QGuiApplication.clipboard().text()
 
 
 def test_a_table_fits_its_page(qtbot: QtBot) -> None:
