@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from app.service.ports import EngineUnavailable
 from app.service.sessions import NoteStatus, Refused, Session, Status
 from app.service.worker import Worker
 from tests.service.peer import ScriptedNoteMaker, ScriptedTranscriber, wav
+from tests.store.syncs import watched_syncs
 
 
 class Desk:
@@ -218,3 +220,12 @@ def test_the_store_refuses_what_a_newer_version_made(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(Exception, match="newer version"):
         Database(tmp_path / "service.db")
+
+
+def test_stored_audio_has_been_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = watched_syncs(monkeypatch)
+    name = AudioFiles(tmp_path / "audio").write("session", "wav", b"audio")
+    folder = tmp_path / "audio" / "session"
+    assert synced[(folder / name).stat().st_ino] == len(b"audio")
+    if os.name != "nt":
+        assert {folder.stat().st_ino, folder.parent.stat().st_ino} <= synced.keys()

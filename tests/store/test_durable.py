@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from app.store.durable import AppendLog, write_whole
 from tests.store.small_disk import largest_file, needs_small_disk
+from tests.store.syncs import watched_syncs
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -57,19 +57,7 @@ def test_opening_cuts_off_what_is_not_to_be_kept(tmp_path: Path) -> None:
 
 
 def test_what_was_written_has_been_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: dict[int, int] = {}
-
-    def noting(sync: Callable[[int], None]) -> Callable[[int], None]:
-        def note(descriptor: int) -> None:
-            sync(descriptor)
-            told = os.fstat(descriptor)
-            synced[told.st_ino] = told.st_size
-
-        return note
-
-    for name in ("fsync", "fdatasync"):
-        if hasattr(os, name):
-            monkeypatch.setattr(os, name, noting(getattr(os, name)))
+    synced = watched_syncs(monkeypatch)
     log = AppendLog(tmp_path / "log", keep_bytes=0)
     for size in (10, 20):
         log.append(b"x" * 10)
