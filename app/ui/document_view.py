@@ -208,6 +208,6 @@ def _table_format() -> QTextTableFormat:
     made.setBorderCollapse(True)
     made.setTopMargin(theme.px(4))
     made.setBottomMargin(theme.px(12))
-    made.setRightMargin(theme.px(2))  # Else its edge would stand out of the page, and bring a scroll bar.
-    made.setWidth(QTextLength(QTextLength.Type.PercentageLength, 100))
+    # At 100 the columns, each rounded up, would stand out of the page by a point and bring a scroll bar.
+    made.setWidth(QTextLength(QTextLength.Type.PercentageLength, 99))
     return made
