@@ -8,6 +8,7 @@ endian. Written by the capture thread (``append``, ``seal``), read by the engine
 
 from __future__ import annotations
 
+import mmap
 import re
 import shutil
 import struct
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 
@@ -26,6 +28,13 @@ _RECORD = struct.Struct("<4sQII")
 _MAGIC = b"SDA1"
 _CHUNK_NAME = re.compile(r"(\d+)_(\d+)_(\d+)\.chunk")
 _BYTES_PER_SAMPLE = 2
+
+
+class _Record(NamedTuple):
+    first_sample: int
+    pcm: bytes
+    ends_at: int
+    """Where in the log the next one begins."""
 
 
 class SpoolInUse(Exception):
@@ -92,9 +101,9 @@ class Spool:
 
     def _open_audio(self) -> None:
         good_bytes = 0
-        for first_sample, pcm in self._records():
-            good_bytes += _RECORD.size + len(pcm)
-            self._next_sample = first_sample + len(pcm) // _BYTES_PER_SAMPLE
+        for record in self._records():
+            good_bytes = record.ends_at
+            self._next_sample = record.first_sample + len(record.pcm) // _BYTES_PER_SAMPLE
         # Where the log has rotted, the chunks tell how far the recording has come.
         self._next_sample = max(self._next_sample, _end(tuple(self._sealed())))
         self._audio = AppendLog(self._audio_path, keep_bytes=good_bytes)
@@ -103,16 +112,20 @@ class Spool:
     def _audio_path(self) -> Path:
         return self._folder / "audio"
 
-    def _records(self) -> Iterator[tuple[int, bytes]]:
-        if not self._audio_path.exists():
+    def _records(self) -> Iterator[_Record]:
+        """The whole records of the log. Rot costs the record that it is in, no other."""
+        if not self._audio_path.exists() or not self._audio_path.stat().st_size:
             return
-        with self._audio_path.open("rb") as file:
-            while len(head := file.read(_RECORD.size)) == _RECORD.size:
-                magic, first_sample, size, checksum = _RECORD.unpack(head)
-                pcm = file.read(size)
-                if magic != _MAGIC or len(pcm) != size or zlib.crc32(pcm) != checksum:
-                    return
-                yield first_sample, pcm
+        with self._audio_path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
+            at = 0
+            while 0 <= at <= len(log) - _RECORD.size:
+                magic, first_sample, size, checksum = _RECORD.unpack_from(log, at)
+                pcm = log[at + _RECORD.size : at + _RECORD.size + size]
+                if magic == _MAGIC and len(pcm) == size and zlib.crc32(pcm) == checksum:
+                    at += _RECORD.size + size
+                    yield _Record(first_sample, pcm, at)
+                else:
+                    at = log.find(_MAGIC, at + 1)
 
     def seal(self, index: int, first_sample: int, sample_count: int, data: bytes) -> None:
         """Keep a finished chunk; it is on the disk, whole, when this returns.
@@ -144,9 +157,10 @@ class Spool:
         chunks = tuple(sorted(self._sealed(), key=lambda c: c.index))
         covered = self._sealed_samples = _end(chunks)
         tail = bytearray()
-        for first_sample, pcm in self._records():
-            skip = max(0, covered - first_sample) * _BYTES_PER_SAMPLE
-            tail += pcm[skip:]
+        for record in self._records():
+            lost = record.first_sample - covered - len(tail) // _BYTES_PER_SAMPLE
+            tail += bytes(max(0, lost) * _BYTES_PER_SAMPLE)  # Silence keeps the place of what has rotted.
+            tail += record.pcm[max(0, covered - record.first_sample) * _BYTES_PER_SAMPLE :]
         return Recovered(chunks, covered, bytes(tail))
 
     def _sealed(self) -> Iterator[ChunkSealed]:

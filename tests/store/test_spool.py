@@ -114,6 +114,35 @@ def test_what_rots_before_it_is_in_a_chunk_costs_nothing_that_came_before(tmp_pa
     spool.close()
 
 
+def test_rot_in_what_is_sealed_costs_nothing_of_what_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    spool = Spool(folder)
+    spool.append(pcm(0, 50))
+    spool.seal(0, 0, 50, b"sealed")
+    spool.append(pcm(50, 50))
+    spool.close()
+    rotten = bytearray((folder / "audio").read_bytes())
+    rotten[40] ^= 1
+    (folder / "audio").write_bytes(rotten)
+    spool = Spool(folder)
+    assert spool.recover().tail == pcm(50, 50)
+    spool.close()
+
+
+def test_rot_in_the_middle_costs_its_record_and_moves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    spool = Spool(folder)
+    for first in (0, 50, 100):
+        spool.append(pcm(first, 50))
+    spool.close()
+    rotten = bytearray((folder / "audio").read_bytes())
+    rotten[len(rotten) // 2] ^= 1
+    (folder / "audio").write_bytes(rotten)
+    spool = Spool(folder)
+    assert spool.recover().tail == pcm(0, 50) + bytes(100) + pcm(100, 50)
+    spool.close()
+
+
 def test_half_a_chunk_is_no_chunk(tmp_path: Path) -> None:
     folder = tmp_path / "s"
     spool = Spool(folder)

@@ -42,7 +42,9 @@ _STOPS = frozenset(
     ]
 )
 _FAR = 7
-_REACTION_NEAR = 6
+_ACTION_NEAR = 6
+_REACTION_NEAR = 16
+"""Far enough for a whole dose to stand between a drug and what it did."""
 _NEGATION_NEAR = 4
 _DAILY_PATTERN = re.compile(r"\d-\d-\d")
 
@@ -309,7 +311,7 @@ def _action(tokens: Sequence[Token], mention: Mention, end: int, words: Vocabula
         kind, match = cues[-2]
     if kind == "actions" and match:
         return Part(match.value, utterances_of(tokens[match.start : match.end]))
-    late = words.phrases("actions").first(tokens, mention.end, min(end, mention.end + _REACTION_NEAR))
+    late = words.phrases("actions").first(tokens, mention.end, min(end, mention.end + _ACTION_NEAR))
     if late and tokens[late.start - 1].key in {"be", "is", "was", "been"}:
         return Part(late.value, utterances_of(tokens[late.start : late.end]))
     return Part("taking" if kind == "taking" else "", ())
@@ -340,7 +342,8 @@ def _is_negated(before: Sequence[Token], cue: Match, words: Vocabulary) -> bool:
 
 
 def _is_reaction(tokens: Sequence[Token], mention: Mention, end: int, words: Vocabulary) -> bool:
-    """``penicillin gives me a rash``."""
+    """``penicillin gives me a rash``; a warning (``if you get a rash, stop``) is none."""
+    end = next((at for at in range(mention.end, end) if tokens[at].key in {"if", "should", "unless"}), end)
     return words.phrases("reactions").first(tokens, mention.end, min(end, mention.end + _REACTION_NEAR)) is not None
 
 
