@@ -161,9 +161,11 @@ class _KillTimer:
 
 
 def spoken_words(heard: Iterable[RawWord]) -> tuple[Word, ...]:
-    """The decoder's words without silences, noises and pronunciation marks: ``read(2)`` is ``read``."""
+    """The decoder's words without its silences, noises and marks: ``read(2)`` is ``read``, ``x.`` is ``x``."""
     return tuple(
-        Word(re.sub(r"\(\d+\)$", "", text), start, end) for text, start, end in heard if text[0] not in "<[+"
+        Word(re.sub(r"\(\d+\)$", "", text).rstrip("."), start, end)
+        for text, start, end in heard
+        if text[0] not in "<[+"
     )
 
 
