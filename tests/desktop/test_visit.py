@@ -6,6 +6,7 @@ the window is on an X screen, and the test uses it as a screen reader does.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,11 @@ from tests.rig.pulse import PulseRig
 from tests.rig.screen_reader import ScreenReader
 
 PICTURES = ROOT / "build" / "screens"
-pytestmark = [pytest.mark.desktop, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.desktop,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs an X screen and PulseAudio"),
+]
 
 
 def test_a_visit_from_microphone_to_notes(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from measure_transcriber import error_rate
 
 ROOT = Path(__file__).resolve().parents[2]
 SPOKEN = (
@@ -19,7 +20,10 @@ SPOKEN = (
     "I will give you paracetamol five hundred milligrams three times a day for five days. "
     "Please drink plenty of water and come back in one week."
 )
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(sys.platform != "linux", reason="speaks with flite, finds processes in /proc"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +132,26 @@ def test_an_address_where_nobody_answers_ends_with_its_own_code(recording: Path,
     _, told = sending.process.communicate(timeout=60)
     assert sending.process.returncode == 6
     assert "cannot be reached" in told
+
+
+def test_the_sample_is_understood_and_its_notes_hold_what_was_said(tmp_path: Path) -> None:
+    sample = ROOT / "resources" / "sample"
+    expected = json.loads((sample / "expected.json").read_text())
+    code, result = Sending(
+        tmp_path, str(sample / "consultation.flac"), "--template", "medications", "--template", "vitals"
+    ).result()
+    assert code == 0
+    assert error_rate((sample / "consultation.txt").read_text(), str(result["transcript"])) <= 0.12
+    templates = result["templates"]
+    assert isinstance(templates, dict)
+    drugs = {entry["name"].lower(): entry for entry in templates["medications"]["data"]}
+    assert set(drugs) == {medication["name"] for medication in expected["medications"]}
+    assert all(drugs[m["name"]]["dosage"] == m["dose"] for m in expected["medications"])
+    vitals = {entry["name"]: entry["value"] for entry in templates["vitals"]["data"]}
+    assert vitals == {
+        "blood pressure": expected["vitals"]["blood_pressure"],
+        "pulse": str(expected["vitals"]["pulse"]),
+        "temperature": str(expected["vitals"]["temperature"]),
+        "oxygen saturation": str(expected["vitals"]["oxygen_saturation"]),
+        "weight": str(expected["vitals"]["weight_kg"]),
+    }
