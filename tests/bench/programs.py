@@ -82,20 +82,34 @@ class Program:
         raise RuntimeError(f"a measured program ended without a word of {word!r}")
 
     def cpu_seconds(self) -> float:
-        """What it has used itself."""
-        return _cpu_seconds(self.process.pid)
+        """What the app has used, the process that holds its microphone included."""
+        return sum(map(_cpu_seconds, self._own()))
 
     def pss_megabytes(self) -> float:
-        """What it holds of the memory, shared pages shared out."""
-        return _pss_megabytes(self.process.pid)
+        """What the app holds of the memory, shared pages shared out; the microphone's process included."""
+        return sum(map(_pss_megabytes, self._own()))
 
-    def helpers_cpu_seconds(self) -> float:
-        """What the processes below it have used."""
-        return sum(map(_cpu_seconds, _below(self.process.pid)))
+    def service_cpu_seconds(self) -> float:
+        """What the local service and its transcriber have used."""
+        return sum(map(_cpu_seconds, self._services()))
 
-    def helpers_pss_megabytes(self) -> float:
-        """What the processes below it hold."""
-        return sum(map(_pss_megabytes, _below(self.process.pid)))
+    def service_pss_megabytes(self) -> float:
+        """What the local service and its transcriber hold."""
+        return sum(map(_pss_megabytes, self._services()))
+
+    def _own(self) -> list[int]:
+        services = set(self._services())
+        return [self.process.pid, *(pid for pid in _below(self.process.pid) if pid not in services)]
+
+    def _services(self) -> list[int]:
+        below = _below(self.process.pid)
+        return [pid for root in below if b"serve" in _words(root) for pid in (root, *_below(root))]
+
+
+def _words(pid: int) -> list[bytes]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
 
 
 def _below(pid: int) -> list[int]:

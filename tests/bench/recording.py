@@ -21,8 +21,8 @@ class _Use:
 
     cpu: Spread
     memory: Spread
-    helpers_cpu: Spread
-    helpers_memory: Spread
+    service_cpu: Spread
+    service_memory: Spread
 
 
 def rows(setting: Setting) -> Iterator[Row]:
@@ -37,21 +37,21 @@ def rows(setting: Setting) -> Iterator[Row]:
     loop = f"bare PortAudio callback loop: {bare.cpu.show('%', 1)}"
     window = f"bare `QMainWindow`: {bare_memory.show('MB')}"
     for where, use in (("without a window", headless), ("with the window, offscreen", windowed)):
-        helpers = f"local service and transcriber beside it: {use.helpers_cpu.show('%')}"
+        beside = f"local service and transcriber beside it: {use.service_cpu.show('%')}"
         yield Row(
             "3",
             f"CPU of the app while recording, {where}",
-            f"**{use.cpu.show('% of a core', 1)}**; {helpers}",
+            f"**{use.cpu.show('% of a core', 1)}**; {beside}",
             loop,
             f"≤ {_MOST_PERCENT:.0f} %, meter visible",
             use.cpu.median <= _MOST_PERCENT if use is windowed else None,
         )
     for where, use in (("without a window", headless), ("with the window, offscreen", windowed)):
-        helpers = f"local service and transcriber beside it: {use.helpers_memory.show('MB')}"
+        beside = f"local service and transcriber beside it: {use.service_memory.show('MB')}"
         yield Row(
             "4",
             f"Memory (PSS) of the app while recording, {where}",
-            f"**{use.memory.show('MB')}**; {helpers}",
+            f"**{use.memory.show('MB')}**; {beside}",
             window,
             f"≤ {_MOST_MEGABYTES:.0f} MB",
             use.memory.most <= _MOST_MEGABYTES if use is windowed else None,
@@ -75,15 +75,15 @@ def _use(setting: Setting, module: str, *arguments: str) -> _Use:
 
 
 def _steps(program: Program) -> Iterator[tuple[float, float, float, float]]:
-    moment, own, helpers = time.monotonic(), program.cpu_seconds(), program.helpers_cpu_seconds()
+    moment, own, service = time.monotonic(), program.cpu_seconds(), program.service_cpu_seconds()
     for _ in range(_STEPS):
         time.sleep(_STEP_SECONDS)
-        was, own_was, helpers_were = moment, own, helpers
-        moment, own, helpers = time.monotonic(), program.cpu_seconds(), program.helpers_cpu_seconds()
+        was, own_was, service_was = moment, own, service
+        moment, own, service = time.monotonic(), program.cpu_seconds(), program.service_cpu_seconds()
         share = 100 / (moment - was)
         yield (
             (own - own_was) * share,
             program.pss_megabytes(),
-            (helpers - helpers_were) * share,
-            program.helpers_pss_megabytes(),
+            (service - service_was) * share,
+            program.service_pss_megabytes(),
         )
