@@ -8,6 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# The same examples at each run: what a search at random would find is for who searches (--hypothesis-profile=default).
+settings.register_profile("steady", derandomize=True)
+settings.load_profile("steady")
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 

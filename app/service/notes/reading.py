@@ -107,12 +107,17 @@ def _spell(tokens: list[Token], words: Vocabulary) -> list[Token]:
     return result
 
 
+_MAY_BE_WHOLE = frozenset({"hundred", "thousand"})
+
+
 class _Heard:
     """A token in the form that the number library asks for."""
 
     def __init__(self, token: Token, previous: Token | None, words: Vocabulary) -> None:
         self._text = token.key
-        goes_on = previous is None or previous.utterance == token.utterance or previous.key in words.words("dangling")
+        # A figure is one breath's, or plainly goes on: ``five hundred | and eighteen tablets`` are two.
+        hangs = previous is not None and previous.key in words.words("dangling") - _MAY_BE_WHOLE
+        goes_on = previous is None or previous.utterance == token.utterance or hangs
         self._is_apart = not goes_on or bool(previous and previous.mark)
 
     def text(self) -> str:
