@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-# The same examples at each run: what a search at random would find is for who searches (--hypothesis-profile=default).
+# The same examples at each run. Whoever wants to search at random says --hypothesis-profile=default.
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")
 
