@@ -33,6 +33,7 @@ SYSTEM_PACKAGES = {
     "test": (
         *("xvfb", "openbox", "imagemagick", "dbus", "at-spi2-core", "gir1.2-atspi-2.0", "python3-gi"),
         *("pulseaudio", "pulseaudio-utils", "flite"),
+        *("gnome-keyring", "iproute2", "nftables", "fiu-utils", "e2fsprogs"),
     ),
     "package": ("binutils", f"libpython3.{sys.version_info.minor}"),
 }

@@ -113,7 +113,42 @@ class MakeNote:
     template_id: str
 
 
-Intent: TypeAlias = Start | Pause | Resume | Stop | Discard | TryNow | CheckAgain | SendAgain | MakeNote
+@dataclass(frozen=True)
+class UndoDiscard:
+    """Have a visit back that was thrown away a moment ago; it is paused then."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class MarkReviewed:
+    """The doctor has checked the notes: the audio has served its purpose."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class ChangePatient:
+    """The visit was with somebody else than was typed."""
+
+    patient: Patient
+    at: float
+
+
+Intent: TypeAlias = (
+    Start
+    | Pause
+    | Resume
+    | Stop
+    | Discard
+    | UndoDiscard
+    | TryNow
+    | CheckAgain
+    | SendAgain
+    | MakeNote
+    | MarkReviewed
+    | ChangePatient
+)
 
 
 # Requests to the service ----------------------------------------------------------------------------------------
@@ -189,6 +224,34 @@ class CaptureEnded:
 
 
 @dataclass(frozen=True)
+class GapFound:
+    """A stretch of a take that holds no sound, found while the take goes on.
+
+    For ``lost`` and ``asleep`` the samples are missing: the stretch stands before ``first_sample``, and the recording
+    is shorter by it. For ``silent`` the microphone gave exact zeros: they are in the recording, from
+    ``first_sample`` on.
+    """
+
+    take: int
+    first_sample: int
+    """Counted from the session's first sample, as in :class:`ChunkSealed`."""
+    seconds: float
+    reason: str
+    """``lost``, ``asleep`` or ``silent``."""
+    began_at: float
+
+
+@dataclass(frozen=True)
+class SoundNoticed:
+    """What the microphone gives has become noteworthy, or is in order again (the empty notice)."""
+
+    take: int
+    notice: str
+    """``no-sound`` (exact zeros), ``too-quiet``, ``clipping``, ``no-speech``, ``long-silence``, or empty."""
+    at: float
+
+
+@dataclass(frozen=True)
 class CaptureInterrupted:
     """The app or the computer stopped during a take. ``at`` is when the last sample reached the disk."""
 
@@ -203,6 +266,17 @@ class ChunkSealed:
     first_sample: int
     sample_count: int
     byte_count: int
+
+
+@dataclass(frozen=True)
+class ChunksCutAgain:
+    """All chunks were made anew from the captured samples, none longer than ``max_chunk_seconds``.
+
+    Those told of before are no more; ``chunks`` are all there is.
+    """
+
+    max_chunk_seconds: float
+    chunks: tuple[ChunkSealed, ...]
 
 
 @dataclass(frozen=True)
@@ -264,7 +338,10 @@ Fact: TypeAlias = (
     | CaptureLost
     | CaptureEnded
     | CaptureInterrupted
+    | GapFound
+    | SoundNoticed
     | ChunkSealed
+    | ChunksCutAgain
     | SessionCreated
     | ChunkUploaded
     | StatusRead
@@ -320,8 +397,15 @@ class CancelTimer:
 
 
 @dataclass(frozen=True)
+class CutAgain:
+    """Make all chunks anew, none longer than this; :class:`ChunksCutAgain` tells that it is done."""
+
+    max_chunk_seconds: float
+
+
+@dataclass(frozen=True)
 class EraseAudio:
-    """The recording was thrown away: remove it from the disk."""
+    """The recording was thrown away: remove it from the disk, and its key."""
 
 
-Command: TypeAlias = StartCapture | EndCapture | Send | SetTimer | CancelTimer | EraseAudio
+Command: TypeAlias = StartCapture | EndCapture | Send | SetTimer | CancelTimer | CutAgain | EraseAudio

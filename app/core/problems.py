@@ -37,6 +37,17 @@ class ProblemKind(StrEnum):
     AUDIO_CUT_SHORT = "audio_cut_short"
     DISK_FULL = "disk_full"
     DISK_FAILED = "disk_failed"
+    DISK_LOW = "disk_low"
+    MICROPHONE_CHANGED = "microphone_changed"
+    MICROPHONE_BUSY = "microphone_busy"
+    MICROPHONE_FORBIDDEN = "microphone_forbidden"
+    CHUNK_TOO_LARGE = "chunk_too_large"
+    CLOCK_WRONG = "clock_wrong"
+    KEYS_LOCKED = "keys_locked"
+    LIBRARY_SET_ASIDE = "library_set_aside"
+    LIBRARY_NEWER = "library_newer"
+    SESSION_IN_USE = "session_in_use"
+    FOLDER_UNSAFE = "folder_unsafe"
     LOCAL_SERVICE_DOWN = "local_service_down"
     SETTINGS_UNREADABLE = "settings_unreadable"
     BUG = "bug"
@@ -146,6 +157,61 @@ WORDS: dict[ProblemKind, Words] = {
         "What was written until now is safe on this computer.",
         "Check the disk, then resume.",
     ),
+    ProblemKind.DISK_LOW: Words(
+        "The disk is nearly full.",
+        "The recording goes on and is safe on this computer.",
+        "Free some space soon, or end the visit in good time.",
+    ),
+    ProblemKind.MICROPHONE_CHANGED: Words(
+        "Another microphone is in use now.",
+        "What was recorded so far is safe on this computer.",
+        "Look at its name; choose another if it is not the right one.",
+    ),
+    ProblemKind.MICROPHONE_BUSY: Words(
+        "Another program has the microphone to itself.",
+        "What was recorded so far is safe on this computer.",
+        "Close that program or choose another microphone; recording goes on by itself.",
+    ),
+    ProblemKind.MICROPHONE_FORBIDDEN: Words(
+        "This computer does not let ScribeDesk use the microphone.",
+        "What was recorded so far is safe on this computer.",
+        "Allow it in the system's privacy settings, under Microphone; recording goes on by itself.",
+    ),
+    ProblemKind.CHUNK_TOO_LARGE: Words(
+        "The service takes only smaller pieces of audio.",
+        _SAFE,
+        "Nothing is needed from you: the recording is cut into smaller pieces and sent.",
+    ),
+    ProblemKind.CLOCK_WRONG: Words(
+        "The connection was refused because this computer's clock seems to be wrong.",
+        _SAFE_SENT_LATER,
+        "Set the computer's date and time.",
+    ),
+    ProblemKind.KEYS_LOCKED: Words(
+        "The key to the recordings on this computer is locked.",
+        "New visits are recorded and sealed; nothing is lost.",
+        "Unlock the system's keychain, or enter the passphrase.",
+    ),
+    ProblemKind.LIBRARY_SET_ASIDE: Words(
+        "The collection of older visits could not be read.",
+        "It was kept beside, untouched, and new visits are recorded as always.",
+        "Tell your IT person; it may be mended from a backup.",
+    ),
+    ProblemKind.LIBRARY_NEWER: Words(
+        "The collection of older visits was written by a newer ScribeDesk.",
+        "It was left untouched, and new visits are recorded as always.",
+        "Install the newer ScribeDesk again to see the older visits.",
+    ),
+    ProblemKind.SESSION_IN_USE: Words(
+        "Another ScribeDesk on this computer is at work on this visit.",
+        "It is safe there.",
+        "Look for the other window.",
+    ),
+    ProblemKind.FOLDER_UNSAFE: Words(
+        "The folder for recordings is not a safe place: it cannot be written, or other computers share it.",
+        "Nothing was recorded there yet.",
+        "Choose a folder on this computer's own disk.",
+    ),
     ProblemKind.LOCAL_SERVICE_DOWN: Words(
         "The scribe service on this computer is not running.",
         _SAFE_SENT_LATER,
@@ -172,6 +238,8 @@ _TRANSIENT = frozenset(
         ProblemKind.NOT_A_SCRIBE_SERVICE,
         ProblemKind.LOCAL_SERVICE_DOWN,
         ProblemKind.ANSWER_UNREADABLE,
+        ProblemKind.CLOCK_WRONG,
+        ProblemKind.KEYS_LOCKED,
     }
 )
 

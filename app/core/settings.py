@@ -16,6 +16,12 @@ class Settings:
     """``local``, or the base address of another service."""
     microphone: str = ""
     """Name of the chosen microphone; empty follows the system."""
+    microphone_host_api: str = ""
+    """Where the chosen microphone is found; with the name, its identity."""
+    keep_audio_days: float = 7.0
+    """Audio that was delivered is deleted after this time, or once the notes are reviewed."""
+    keep_notes_days: float = 0.0
+    """Transcript and notes are deleted after this time; 0 keeps them."""
     mode: str = "consultation"
     templates: tuple[str, ...] = ("soap", "medications")
     languages: tuple[str, ...] = ("en",)
