@@ -252,6 +252,23 @@ class SoundNoticed:
 
 
 @dataclass(frozen=True)
+class DiskRefused:
+    """The disk does not take what is captured; it is held in memory for a while, and written as soon as it can be."""
+
+    take: int
+    problem: Problem
+    at: float
+
+
+@dataclass(frozen=True)
+class DiskRecovered:
+    """All that was held in memory is on the disk."""
+
+    take: int
+    at: float
+
+
+@dataclass(frozen=True)
 class CaptureInterrupted:
     """The app or the computer stopped during a take. ``at`` is when the last sample reached the disk."""
 
@@ -340,6 +357,8 @@ Fact: TypeAlias = (
     | CaptureInterrupted
     | GapFound
     | SoundNoticed
+    | DiskRefused
+    | DiskRecovered
     | ChunkSealed
     | ChunksCutAgain
     | SessionCreated
