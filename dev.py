@@ -52,7 +52,7 @@ LOCKS = {
 
 HELP = """\
 python3 dev.py run [ARGUMENTS]   start the app; arguments go to scribedesk: run send visit.wav --json
-python3 dev.py test [ARGUMENTS]  check everything; arguments go to pytest
+python3 dev.py test [ARGUMENTS]  check everything; arguments go to pytest: --slow adds what takes minutes
 python3 dev.py lint              the checks that take seconds
 python3 dev.py bench             measure how fast and how well it works here
 python3 dev.py package           build the program that needs no Python, in dist/
