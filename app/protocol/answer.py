@@ -12,15 +12,20 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from app.core.problems import Problem, ProblemKind
 
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
+_MOST_VALUES = 200_000
 _LONGEST_INTEGER = 300
 _SUCCESSES = range(200, 300)
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE)
+_WIDEST = re.compile(rb"[\xf0-\xff]|\\u[dD][89a-fA-F]")
+"""What becomes a character beyond the first 65,536, raw or escaped."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -76,21 +81,30 @@ class Answer:
         text = self.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[+-]?\d{1,12}(\.\d{1,6})?", text):
             return float(text)
-        try:
-            return parsedate_to_datetime(text).timestamp() - now
-        except (ValueError, TypeError, OverflowError, IndexError, OSError):
-            return None
+        moment = http_date(text)
+        return None if moment is None else moment - now
+
+
+def http_date(text: str) -> float | None:
+    """Seconds since 1970 from a date as HTTP writes it; None for anything else."""
+    try:
+        date = parsedate_to_datetime(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, OSError):
+        return None
 
 
 def parse_json(body: bytes) -> Any:
     """Parse JSON that a stranger wrote.
 
-    Bounded in depth, and safe to encode again: numbers that no float can hold stay text, lone surrogates become
-    the replacement character.
+    Bounded in depth and memory, and safe to encode again: numbers that no float can hold stay text, lone surrogates
+    become the replacement character. Of a key that is there twice, the last counts.
 
     Raises:
-        RequestRefused: it is not JSON, or too deep.
+        RequestRefused: it is not JSON, too deep, or would fill memory.
     """
+    if is_heavy(body):
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer would take up too much memory")
     try:
         value = json.loads(
             body.decode("utf-8-sig", errors="replace"),
@@ -103,6 +117,22 @@ def parse_json(body: bytes) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not JSON") from error
+
+
+def is_heavy(body: bytes) -> bool:
+    """As JSON or text in memory it would be many times its size on the wire.
+
+    One wide character makes the whole text wide; each small value is an object.
+    """
+    values = sum(body.count(mark) for mark in b",[{")
+    return len(body) * _width(body) > MAX_ANSWER_BYTES or values > _MOST_VALUES
+
+
+def _width(body: bytes) -> int:
+    """How many bytes Python may take for a character, once the escapes are read."""
+    if _WIDEST.search(body):
+        return 4
+    return 1 if body.isascii() and b"\\u" not in body else 2
 
 
 def _integer(text: str) -> int | str:
@@ -122,7 +152,8 @@ def _cleaned(value: Any, depth: int) -> Any:
     if depth == 0:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is nested too deeply")
     if isinstance(value, list):
-        return [_cleaned(item, depth - 1) for item in value]
+        value[:] = [_cleaned(item, depth - 1) for item in value]
+        return value
     return {_cleaned(key, depth - 1): _cleaned(item, depth - 1) for key, item in value.items()}
 
 

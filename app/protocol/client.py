@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -21,12 +22,14 @@ from app.core.events import NoteAccepted, SessionCreated, SessionEnded, Visit
 from app.core.problems import ProblemKind
 from app.core.scribe import Discovery, ServiceStatus, SessionResult, TemplateInfo
 from app.protocol import reading
-from app.protocol.answer import Answer, RequestRefused, refused
+from app.protocol.answer import Answer, RequestRefused, printable, refused
 from app.protocol.refusal import Call, kind_of, refusal, service_error
 from app.protocol.wire import Patience, Wire, is_same_origin
 
 _log = logging.getLogger(__name__)
 
+VERSION = "0.1"
+"""Of the protocol, as this client speaks it."""
 USER_AGENT = f"scribedesk/{__version__}"
 _JSON = "application/json"
 _WELL_KNOWN = "/.well-known/medscribealliance"
@@ -63,10 +66,13 @@ class ScribeClient:
         *,
         transport: httpx.BaseTransport | None = None,
         user_agent: str = USER_AGENT,
+        ca_file: Path | None = None,
     ) -> None:
-        self._wire = Wire(base_url, token, transport, user_agent)
+        """A ``ca_file`` holds the certificate authorities of a hospital, in PEM form, beside the usual ones."""
+        self._wire = Wire(base_url, token, transport, user_agent, ca_file)
         self._user_agent = user_agent
         self._templates_url = ""
+        self._foreign_version = ""
 
     def __repr__(self) -> str:
         return f"ScribeClient({str(self._wire.base)!r})"
@@ -81,12 +87,15 @@ class ScribeClient:
         """What the service offers; the defaults when it does not say.
 
         Raises:
-            RequestRefused: it cannot be reached, is broken, or something else answers in its place.
+            RequestRefused: it cannot be reached, is broken, speaks a protocol that we do not know, or something
+                else answers in its place.
         """
         doubt: RequestRefused | None = None
         for place in dict.fromkeys((self._below(_WELL_KNOWN), self._at(_WELL_KNOWN), self._at(_ELSEWHERE))):
             answer = self._wire.send("GET", place, Patience(), is_public=True)
-            if discovery := _discovery_in(answer):
+            if found := _discovery_in(answer):
+                discovery, self._foreign_version = found
+                self._check_version()
                 self._templates_url = discovery.templates_url
                 return discovery
             if place == self._below(_WELL_KNOWN) and _is_more_than_absence(answer):
@@ -94,6 +103,15 @@ class ScribeClient:
         if doubt:
             raise doubt
         return Discovery()
+
+    def _check_version(self) -> None:
+        """Audio goes to nobody who has said that it would be misunderstood there."""
+        if self._foreign_version:
+            said = printable(self._foreign_version, limit=40)
+            raise refused(
+                ProblemKind.ANSWER_UNREADABLE,
+                f"the service speaks version {said} of the protocol, this app {VERSION}",
+            )
 
     def templates(self) -> tuple[TemplateInfo, ...]:
         """The templates on offer, from whichever of the two lists the service has."""
@@ -117,6 +135,7 @@ class ScribeClient:
 
         A field that the service complains of and can do without is dropped, once.
         """
+        self._check_version()
         body = self._create_body(session_id, visit, templates)
         hidden = (visit.patient.label, visit.patient.id)
         answer = self._post(self._below("/sessions"), body)
@@ -191,7 +210,7 @@ class ScribeClient:
             raise refused(ProblemKind.REQUEST_REFUSED, "no such template")
         answer = self._post(self._session(session_id, "process", "template", template_id), {})
         accepted = self._success(Call.NOTE, answer)
-        return reading.read_note(_object_or_nothing(accepted), template_id)
+        return reading.read_note(_object_or_nothing(accepted), template_id, session_id)
 
     # Addresses and exchanges -------------------------------------------------------------------------------------
 
@@ -230,11 +249,13 @@ class ScribeClient:
         raise refusal(call, answer, hidden)
 
 
-def _discovery_in(answer: Answer) -> Discovery | None:
+def _discovery_in(answer: Answer) -> tuple[Discovery, str] | None:
+    """The capability document and the version of the protocol that is none of ours, if it insists on one."""
     if not answer.is_success or answer.is_html:
         return None
     try:
-        return reading.read_discovery(answer.json(), answer.headers.get("cache-control", ""))
+        body = answer.json()
+        return reading.read_discovery(body, answer.headers.get("cache-control", "")), reading.foreign_version(body)
     except RequestRefused:
         return None
 

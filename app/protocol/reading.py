@@ -30,7 +30,7 @@ from app.core.scribe import (
     TemplateStatus,
     Utterance,
 )
-from app.protocol.answer import RequestRefused, parse_json, refused
+from app.protocol.answer import RequestRefused, is_heavy, parse_json, refused
 
 _STATUS_WORDS = {
     "created": ServiceStatus.OPEN,
@@ -72,6 +72,8 @@ _SESSION_MARKS = frozenset({"session_id", "status", "transcript", "templates", "
 _ENTRY_MARKS = frozenset({"status", "data", "error", "errors", "document_id", "presigned_url"})
 _SESSION_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_.~-]{1,200}")
 _YEAR_2000, _YEAR_2200 = 946_684_800.0, 7_258_118_400.0
+_VERSION = re.compile(r"\s*v?(\d{1,6})(?:\.\d{1,6}){0,3}", re.ASCII | re.IGNORECASE)
+_OUR_MAJORS = frozenset({0, 1})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
@@ -103,6 +105,17 @@ def read_discovery(body: Any, cache_control: str = "") -> Discovery:
         long_poll_seconds=min(max(number(capabilities.get("long_poll_seconds")) or 0.0, 0.0), 60.0),
         max_age_seconds=float(max_age.group(1)) if max_age else 0.0,
     )
+
+
+def foreign_version(body: Any) -> str:
+    """The version of the protocol on which a capability document insists, if none that it names is ours.
+
+    Versions that cannot be read insist on nothing.
+    """
+    document = _dict(body)
+    named = [text(document.get("protocol_version")), *_texts(document.get("supported_versions"))]
+    majors = {int(match[1]): match[0] for name in named if (match := _VERSION.match(name))}
+    return "" if majors.keys() & _OUR_MAJORS else next(iter(majors.values()), "")
 
 
 def _models(value: Any) -> Iterator[ServiceModel]:
@@ -146,12 +159,10 @@ def read_session(body: Any, http_status: int, asked_id: str) -> SessionResult:
     Raises:
         RequestRefused: no session, or another one.
     """
-    answer = _object(body)
+    answer = _about(asked_id, _object(body))
     # 410 may say as little as it likes: that the session is gone is all we need.
     if http_status != HTTPStatus.GONE and not answer.keys() & _SESSION_MARKS:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not about a session")
-    if (answered_id := text(answer.get("session_id"))) and answered_id != asked_id:
-        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is about another session")
     return SessionResult(
         status=_status(http_status, answer.get("status")),
         session_id=asked_id,
@@ -211,15 +222,26 @@ def read_ended(body: Any, asked_id: str) -> SessionEnded:
     Raises:
         RequestRefused: it is about another session.
     """
-    answer = _dict(body)
-    if (answered_id := text(answer.get("session_id"))) and answered_id != asked_id:
-        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is about another session")
+    answer = _about(asked_id, _dict(body))
     return SessionEnded(count(answer.get("audio_files_received")))
 
 
-def read_note(body: Any, template_id: str) -> NoteAccepted:
-    """The answer to Process Template."""
-    return NoteAccepted(template_id, text(_dict(body).get("document_id")))
+def read_note(body: Any, template_id: str, asked_id: str) -> NoteAccepted:
+    """The answer to Process Template.
+
+    Raises:
+        RequestRefused: it is about another session.
+    """
+    answer = _about(asked_id, _dict(body))
+    return NoteAccepted(template_id, text(answer.get("document_id")))
+
+
+def _about(asked_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """What is said of one session is never shown under another patient's name."""
+    answered_id = text(answer.get("session_id")) or text(answer.get("txn_id"))
+    if answered_id and answered_id != asked_id:
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is about another session")
+    return answer
 
 
 # Templates ------------------------------------------------------------------------------------------------------
@@ -293,6 +315,8 @@ def _data(entry: dict[str, Any]) -> Any:
         return data
     try:
         decoded = base64.b64decode("".join(data.split()), validate=True)
+        if is_heavy(decoded):
+            return data
         return _json_or_text(decoded.decode("utf-8"))
     except (binascii.Error, ValueError):
         return data

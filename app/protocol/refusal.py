@@ -55,8 +55,8 @@ _BY_STATUS = {
 }
 _BY_CALL = {
     Call.CREATE: {404: ProblemKind.NOT_A_SCRIBE_SERVICE, 410: ProblemKind.REQUEST_REFUSED},
-    Call.UPLOAD: dict.fromkeys((400, 413, 415, 422), ProblemKind.CHUNK_REFUSED)
-    | {404: ProblemKind.SESSION_UNKNOWN, 409: ProblemKind.CHUNK_REFUSED},
+    Call.UPLOAD: dict.fromkeys((400, 415, 422), ProblemKind.CHUNK_REFUSED)
+    | {413: ProblemKind.CHUNK_TOO_LARGE, 404: ProblemKind.SESSION_UNKNOWN, 409: ProblemKind.CHUNK_REFUSED},
     Call.STATUS: {404: ProblemKind.SESSION_UNKNOWN, 409: ProblemKind.REQUEST_REFUSED},
     Call.END: {404: ProblemKind.SESSION_UNKNOWN, 409: ProblemKind.REQUEST_REFUSED},
     Call.NOTE: {404: ProblemKind.REQUEST_REFUSED, 409: ProblemKind.REQUEST_REFUSED},
@@ -65,7 +65,10 @@ _REDIRECTS = range(300, 400)
 _PAGE_STATUSES = frozenset((*range(200, 405), 410))
 """With these an HTML page is somebody else's; with the rest it is a proxy's wrapping of a true refusal."""
 
+_MOST_BYTES = 256 * 1024
+"""No honest refusal is longer; of one that is, the beginning is enough."""
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
+_TOO_LARGE_CODE = re.compile(r"(?:^|_)too_(?:large|long|big)$", re.IGNORECASE)
 _ENDED_WORDS = re.compile(r"already\s+(been\s+)?(ended|completed|committed|closed)", re.IGNORECASE)
 _SIGN_IN_WORDS = re.compile(r"token|session|credential|expired", re.IGNORECASE)
 _BARE_404 = frozenset({"", "not found"})
@@ -89,8 +92,10 @@ def service_error(answer: Answer) -> ServiceError:
     if answer.is_html:
         return ServiceError()
     try:
-        body = parse_json(answer.body)
+        body = parse_json(answer.body) if len(answer.body) <= _MOST_BYTES else None
     except RequestRefused:
+        body = None
+    if body is None:
         return ServiceError(message=answer.body[:2000].decode("utf-8", errors="replace"))
     if isinstance(body, str):
         return ServiceError(message=body)
@@ -135,6 +140,8 @@ def kind_of(call: Call, answer: Answer, error: ServiceError) -> ProblemKind:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return _sign_in_kind(status, error)
     by_status = _BY_CALL.get(call, {}).get(status) or _BY_STATUS.get(status, ProblemKind.REQUEST_REFUSED)
+    if by_status is ProblemKind.CHUNK_REFUSED and _TOO_LARGE_CODE.search(error.code):
+        return ProblemKind.CHUNK_TOO_LARGE
     return _BY_CODE.get(error.code.lower()) or _by_words(status, error) or by_status
 
 

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import ssl
 import time
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
-from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from pathlib import Path
 
-import certifi
-import httpcore
 import httpx
 
 from app.core.problems import ProblemKind
-from app.protocol.answer import Answer, RequestRefused, refused
-
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-_KEEPALIVE_SECONDS = 120.0
-_WRITE_BYTES = 64 * 1024
+from app.protocol.answer import MAX_ANSWER_BYTES, Answer, RequestRefused, printable, refused
+from app.protocol.clock import is_about_dates, is_clock_to_blame
+from app.protocol.transport import BoundedTransport, deadline, tls_context
 
 
 @dataclass(frozen=True)
@@ -47,11 +41,13 @@ class Wire:
         token: str | Callable[[], str],
         transport: httpx.BaseTransport | None,
         user_agent: str,
+        ca_file: Path | None = None,
     ) -> None:
         self.base = parse_base(base_url)
         self._token = token
         self._user_agent = user_agent
-        self._transport = transport or _BoundedTransport(is_secure=self.base.scheme == "https")
+        self._ca_file = ca_file
+        self._transport = transport or BoundedTransport(self._tls_context())
 
     def __repr__(self) -> str:
         return f"Wire({str(self.base)!r})"
@@ -59,6 +55,10 @@ class Wire:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        is_secure = self.base.scheme == "https"
+        return tls_context(self._ca_file) if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _current_token(self) -> str:
         token = self._token if isinstance(self._token, str) else self._token()
@@ -85,7 +85,7 @@ class Wire:
             raise refused(ProblemKind.INSECURE, "the address is not the configured service's")
         token = "" if is_public else self._current_token()
         headers = self._headers(media_type, token)
-        deadline = _deadline.set(time.monotonic() + patience.total_seconds)
+        within = deadline.set(time.monotonic() + patience.total_seconds)
         try:
             request = httpx.Request(
                 method, url, headers=headers, content=body, extensions={"timeout": _timeouts(patience)}
@@ -95,10 +95,10 @@ class Wire:
                 return _read(response, token)
         except RequestRefused:
             raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError, zlib.error) as error:
-            raise _translated(error) from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            raise self._translated(error, patience) from error
         finally:
-            _deadline.reset(deadline)
+            deadline.reset(within)
 
     def _headers(self, media_type: str, token: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": self._user_agent}
@@ -107,6 +107,15 @@ class Wire:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         return headers
+
+    def _translated(self, error: Exception, patience: Patience) -> RequestRefused:
+        """One problem for each of the many exceptions of the layers below."""
+        trouble = _tls_trouble(error)
+        if trouble is None:
+            return _without_answer(error)
+        is_clock = is_about_dates(trouble) and is_clock_to_blame(self.base, self._ca_file, _timeouts(patience))
+        reason = getattr(trouble, "verify_message", "") or trouble.reason or type(trouble).__name__
+        return refused(ProblemKind.CLOCK_WRONG if is_clock else ProblemKind.INSECURE, printable(f"TLS: {reason}"))
 
 
 # Addresses ------------------------------------------------------------------------------------------------------
@@ -159,106 +168,26 @@ def _timeouts(patience: Patience) -> dict[str, float]:
 
 
 def _read(response: httpx.Response, token: str) -> Answer:
-    """The whole body, decoded as it comes so that a small bomb cannot become a big one."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity", "gzip", "deflate"):
-        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is compressed in a way that was not asked for")
-    inflate = zlib.decompressobj(wbits=47) if encoding in ("gzip", "deflate") else None
+    """The whole body. Compressed bodies were not asked for, and a small bomb can become a big one."""
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
+        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is compressed, which was not asked for")
     body = bytearray()
     stream = response.stream
     assert isinstance(stream, httpx.SyncByteStream)
     for piece in stream:
-        body += inflate.decompress(piece, MAX_ANSWER_BYTES + 1 - len(body)) if inflate else piece
+        body += piece
         if len(body) > MAX_ANSWER_BYTES:
             raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is larger than 16 MiB")
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(response.status_code, headers, bytes(body), token)
 
 
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
-"""When the exchange that this thread is in must be over (monotonic)."""
-
-
-def _within(timeout: float | None, late: type[Exception]) -> float | None:
-    left = _deadline.get() - time.monotonic()
-    if left <= 0:
-        raise late("the exchange took too long")
-    return min(left, timeout if timeout is not None else left)
-
-
-class _BoundedStream(httpcore.NetworkStream):
-    """A connection on which no read or write outlives the exchange's deadline, not even of headers in drips."""
-
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for start in range(0, len(buffer), _WRITE_BYTES):
-            piece = buffer[start : start + _WRITE_BYTES]
-            self._stream.write(piece, _within(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        within = _within(timeout, httpcore.ConnectTimeout)
-        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, within))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-class _BoundedBackend(httpcore.SyncBackend):
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        within = _within(timeout, httpcore.ConnectTimeout)
-        return _BoundedStream(super().connect_tcp(host, port, within, local_address, socket_options))
-
-
-class _BoundedTransport(httpx.HTTPTransport):
-    """httpx's transport over a pool whose connections keep the deadline."""
-
-    def __init__(self, is_secure: bool) -> None:
-        context = _tls_context() if is_secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        super().__init__(verify=context, trust_env=False)
-        # WORKAROUND: httpx has no argument for httpcore's documented network backend
-        # (https://www.encode.io/httpcore/network-backends/), and its own time-outs start afresh with each byte.
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context,
-            max_connections=None,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_BoundedBackend(),
-        )
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Verification on, the system's and the bundled authorities, no key log whatever the environment says."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_default_certs()
-    context.load_verify_locations(certifi.where())
-    return context
-
-
 # Errors ---------------------------------------------------------------------------------------------------------
 
 
-def _translated(error: Exception) -> RequestRefused:
-    """One problem for each of the many exceptions of the layers below. Their texts may hold addresses: left out."""
+def _without_answer(error: Exception) -> RequestRefused:
+    """The texts of these exceptions may hold addresses: left out."""
     name = type(error).__name__
-    if _is_tls_trouble(error):
-        return refused(ProblemKind.INSECURE, f"TLS: {name}")
     if isinstance(error, httpx.ConnectTimeout):
         return refused(ProblemKind.UNREACHABLE, "no connection in time")
     if isinstance(error, httpx.TimeoutException):
@@ -268,9 +197,9 @@ def _translated(error: Exception) -> RequestRefused:
     return refused(ProblemKind.ANSWER_UNREADABLE, name)
 
 
-def _is_tls_trouble(error: BaseException | None) -> bool:
+def _tls_trouble(error: BaseException | None) -> ssl.SSLError | None:
     while error is not None:
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None

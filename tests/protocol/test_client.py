@@ -12,7 +12,7 @@ from app.core.events import Patient, SessionCreated, SessionEnded, Visit
 from app.core.problems import ProblemKind as Kind
 from app.core.scribe import Discovery, TemplateInfo
 from app.protocol.client import ScribeClient
-from tests.protocol.scripted import BASE, SESSION, TOKEN, Script, body_of, kind_of
+from tests.protocol.scripted import BASE, SESSION, TOKEN, Script, body_of, kind_of, refusal_of
 
 VISIT = Visit(patient=Patient(label="Asha", id="oid-1"), languages=("hi", "en"), model="pro")
 
@@ -61,6 +61,32 @@ def test_discovery_is_looked_for_in_three_places_and_its_absence_is_not_fatal() 
         "/.well-known/medscribealliance",
         "/voice/v1/.well-known/medscribealliance",
     ]
+
+
+@pytest.mark.parametrize("said", ["9.0", "v2", "2"])
+def test_a_service_of_another_protocol_is_refused_in_words_and_gets_no_session(said: str) -> None:
+    script = Script(ok({"protocol": "x", "protocol_version": said, "supported_versions": [said, "3.1"]}))
+    client = script.client()
+    refused = refusal_of(client.discover)
+    assert refused.problem.kind is Kind.ANSWER_UNREADABLE
+    assert f"version {said} of the protocol" in refused.problem.detail
+    asked = len(script.asked)
+    assert kind_of(lambda: client.create(SESSION, VISIT, [])) is Kind.ANSWER_UNREADABLE
+    assert len(script.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        {"protocol_version": "0.1"},
+        {"protocol_version": "9.0", "supported_versions": ["9.0", "0.1"]},
+        {"protocol_version": None},
+        {"protocol_version": "draft", "supported_versions": "all"},
+        {"protocol_version": 1.0},
+    ],
+)
+def test_a_service_that_knows_our_protocol_or_does_not_say_is_taken(versions: dict[str, Any]) -> None:
+    assert Script(ok({"service": {"name": "Clinic"}, **versions})).client().discover().service_name == "Clinic"
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ READERS: tuple[Callable[[Any], object], ...] = (
     reading.read_discovery,
     partial(reading.read_created, asked_id=SESSION),
     partial(reading.read_ended, asked_id=SESSION),
-    partial(reading.read_note, template_id="soap"),
+    partial(reading.read_note, template_id="soap", asked_id=SESSION),
     reading.read_template_list,
 )
 

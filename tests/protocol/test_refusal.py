@@ -38,7 +38,7 @@ TABLE = [
     ("upload", 302, "", Kind.NOT_A_SCRIBE_SERVICE),
     ("upload", 511, HTML, Kind.NOT_A_SCRIBE_SERVICE),
     # A proxy's page around a true refusal is that refusal.
-    ("upload", 413, HTML, Kind.CHUNK_REFUSED),
+    ("upload", 413, HTML, Kind.CHUNK_TOO_LARGE),
     ("upload", 502, HTML, Kind.SERVICE_BROKEN),
     ("upload", 429, HTML, Kind.SERVICE_BUSY),
     # Who we are.
@@ -70,7 +70,10 @@ TABLE = [
     ("upload", 400, {"detail": "Session has already been ended"}, Kind.SESSION_ENDED),
     # The chunk.
     ("upload", 400, error("invalid_audio_format"), Kind.CHUNK_REFUSED),
-    ("upload", 413, error("chunk_too_large"), Kind.CHUNK_REFUSED),
+    ("upload", 413, "", Kind.CHUNK_TOO_LARGE),
+    ("upload", 400, error("chunk_too_large"), Kind.CHUNK_TOO_LARGE),
+    ("upload", 422, error("AUDIO_TOO_LONG"), Kind.CHUNK_TOO_LARGE),
+    ("create", 413, error("chunk_too_large"), Kind.REQUEST_REFUSED),
     ("upload", 415, "unsupported media type", Kind.CHUNK_REFUSED),
     ("upload", 422, error("audio_too_short"), Kind.CHUNK_REFUSED),
     # The rest.
@@ -82,7 +85,9 @@ TABLE = [
     ("status", 200, {}, Kind.ANSWER_UNREADABLE),
     ("status", 200, [], Kind.ANSWER_UNREADABLE),
     ("status", 200, {"session_id": "ses_of_somebody_else_1", "status": "completed"}, Kind.ANSWER_UNREADABLE),
+    ("status", 200, {"txn_id": "ses_of_somebody_else_1", "status": "completed"}, Kind.ANSWER_UNREADABLE),
     ("end", 202, {"session_id": "ses_of_somebody_else_1"}, Kind.ANSWER_UNREADABLE),
+    ("note", 202, {"session_id": "ses_of_somebody_else_1"}, Kind.ANSWER_UNREADABLE),
     ("create", 201, "created", Kind.ANSWER_UNREADABLE),
     ("create", 201, {"session_id": "../../etc"}, Kind.ANSWER_UNREADABLE),
     ("create", 201, {"session_id": ".."}, Kind.ANSWER_UNREADABLE),
@@ -163,7 +168,8 @@ def test_retry_after_comes_as_seconds_and_junk_is_no_wish(header: str, seconds: 
 
 
 def test_retry_after_as_a_date_counts_from_now() -> None:
-    client = Script(httpx.Response(503, headers={"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"})).client()
-    seconds = refusal_of(lambda: client.status(SESSION)).retry_after_seconds
-    assert seconds is not None
-    assert seconds > 365 * 24 * 3600
+    for zone in ("GMT", "-0000", "+0530"):
+        client = Script(httpx.Response(503, headers={"Retry-After": f"Fri, 31 Dec 2100 23:59:59 {zone}"})).client()
+        seconds = refusal_of(lambda: client.status(SESSION)).retry_after_seconds  # noqa: B023 - called at once
+        assert seconds is not None
+        assert seconds > 365 * 24 * 3600

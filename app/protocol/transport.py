@@ -1,0 +1,108 @@
+"""A way for bytes that keeps the exchange's deadline, and the rules of TLS.
+
+Blocking; may be used from several threads at once. The environment has no say: no proxy, no key log.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import certifi
+import httpcore
+import httpx
+
+from app.core.problems import ProblemKind
+from app.protocol.answer import refused
+
+_KEEPALIVE_SECONDS = 120.0
+_WRITE_BYTES = 64 * 1024
+
+deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
+"""When the exchange that this thread is in must be over (monotonic)."""
+
+
+def _within(timeout: float | None, late: type[Exception]) -> float | None:
+    left = deadline.get() - time.monotonic()
+    if left <= 0:
+        raise late("the exchange took too long")
+    return min(left, timeout if timeout is not None else left)
+
+
+class _BoundedStream(httpcore.NetworkStream):
+    """A connection on which no read or write outlives the exchange's deadline, not even of headers in drips."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _WRITE_BYTES):
+            piece = buffer[start : start + _WRITE_BYTES]
+            self._stream.write(piece, _within(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        within = _within(timeout, httpcore.ConnectTimeout)
+        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, within))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _BoundedBackend(httpcore.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        within = _within(timeout, httpcore.ConnectTimeout)
+        return _BoundedStream(super().connect_tcp(host, port, within, local_address, socket_options))
+
+
+class BoundedTransport(httpx.HTTPTransport):
+    """httpx's transport over a pool whose connections keep the deadline."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(verify=context, trust_env=False)
+        # WORKAROUND: httpx has no argument for httpcore's documented network backend
+        # (https://www.encode.io/httpcore/network-backends/), and its own time-outs start afresh with each byte.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=None,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+            network_backend=_BoundedBackend(),
+        )
+
+
+def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
+    """Verification on, the system's and the bundled authorities, no key log whatever the environment says.
+
+    A hospital's own authorities come in a ``ca_file``; they are believed beside the others.
+
+    Raises:
+        RequestRefused: the file cannot be read or holds no certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_default_certs()
+    context.load_verify_locations(certifi.where())
+    try:
+        if ca_file is not None:
+            context.load_verify_locations(ca_file)
+    except OSError as error:
+        raise refused(ProblemKind.INSECURE, "the file of certificate authorities cannot be read") from error
+    return context
