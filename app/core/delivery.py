@@ -31,7 +31,7 @@ class Delivery:
 
     def __init__(self, session_id: str, visit: Visit, max_templates: int) -> None:
         self._session_id = session_id
-        self._visit = visit
+        self.visit = visit
         self._max_templates = max_templates
         self.generation = 0
         self._last_id = ""
@@ -88,8 +88,8 @@ class Delivery:
         ``is_complete`` says that no more chunks will come.
         """
         if self.created is None:
-            templates = self._visit.templates[: self._max_templates]
-            return [CreateSession(self.proposed_id, self._visit, templates)]
+            templates = self.visit.templates[: self._max_templates]
+            return [CreateSession(self.proposed_id, self.visit, templates)]
         if self._must_look:
             return [ReadStatus()]
         unsent = self.unsent(chunk_count)
@@ -100,9 +100,9 @@ class Delivery:
         return [EndSession(chunk_count)] if self._is_compared else [ReadStatus()]
 
     def is_on_its_way(self, request: Request) -> bool:
-        """Whether to leave a due request alone. Status answers are all alike: one at a time."""
-        if isinstance(request, ReadStatus):
-            return any(isinstance(r, ReadStatus) for r in self.in_flight)
+        """Whether to leave a due request alone. One create and one question for the status at a time."""
+        if isinstance(request, ReadStatus | CreateSession):
+            return any(isinstance(r, type(request)) for r in self.in_flight)
         return request in self.in_flight
 
     def on_sent(self, request: Request) -> None:

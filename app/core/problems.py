@@ -38,6 +38,8 @@ class ProblemKind(StrEnum):
     DISK_FULL = "disk_full"
     DISK_FAILED = "disk_failed"
     DISK_LOW = "disk_low"
+    DISK_WAITING = "disk_waiting"
+    HEARD_FEWER = "heard_fewer"
     MICROPHONE_CHANGED = "microphone_changed"
     MICROPHONE_BUSY = "microphone_busy"
     MICROPHONE_FORBIDDEN = "microphone_forbidden"
@@ -161,6 +163,16 @@ WORDS: dict[ProblemKind, Words] = {
         "The disk is nearly full.",
         "The recording goes on and is safe on this computer.",
         "Free some space soon, or end the visit in good time.",
+    ),
+    ProblemKind.DISK_WAITING: Words(
+        "The disk does not take the recording just now.",
+        "What was recorded until now is safe on this computer; what is said now is held in memory for a short while.",
+        "Free some space, or see to the disk, at once.",
+    ),
+    ProblemKind.HEARD_FEWER: Words(
+        "The service has not heard the whole recording.",
+        _SAFE,
+        "Read the notes with that in mind, or send it again as a new session.",
     ),
     ProblemKind.MICROPHONE_CHANGED: Words(
         "Another microphone is in use now.",

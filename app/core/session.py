@@ -8,6 +8,7 @@ no chance; delays go out as timers. Recovery is replay: feed the durable events 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -19,18 +20,23 @@ from app.core.events import (
     CaptureInterrupted,
     CaptureLost,
     CaptureStarted,
+    ChangePatient,
     CheckAgain,
     ChunkSealed,
     ChunkUploaded,
     Command,
     CreateSession,
     Discard,
+    DiskRecovered,
+    DiskRefused,
     EndCapture,
     EndSession,
     EraseAudio,
     Event,
+    GapFound,
     Intent,
     MakeNote,
+    MarkReviewed,
     NoteAccepted,
     Pause,
     ProcessTemplate,
@@ -44,11 +50,13 @@ from app.core.events import (
     SessionEnded,
     SessionId,
     SetTimer,
+    SoundNoticed,
     Start,
     StatusRead,
     Stop,
     TimerFired,
     TryNow,
+    UndoDiscard,
     UploadChunk,
     Visit,
 )
@@ -57,14 +65,18 @@ from app.core.recording import Recording
 from app.core.scribe import ServiceStatus, SessionResult, TemplateResult, TemplateStatus
 from app.core.views import Phase, SessionView
 
-RETRY, POLL, REOPEN = "retry", "poll", "reopen"
-"""The machine's timers: try a failed request again, ask for the status, open the microphone again."""
+RETRY, POLL, REOPEN, ERASE = "retry", "poll", "reopen", "erase"
+"""The machine's timers: try a failed request again, ask for the status, open the microphone again, erase what was
+thrown away."""
+
+UNDO_SECONDS: Final = 30.0
+"""How long a discarded visit can be had back."""
 
 _LIVE_POLL_SECONDS: Final = 5.0
 _RECHECK_SECONDS, _RECHECKS = 30.0, 20
 _POLL_RATES: Final = ((30, 1.0), (75, 2.0), (float("inf"), 5.0))
 _MAX_BACKOFF_SECONDS: Final = 60.0
-_MAX_REOPEN_SECONDS: Final = 2.0
+_MAX_REOPEN_SECONDS: Final = 1.0
 
 _FINAL = (Phase.COMPLETED, Phase.PARTIAL, Phase.FAILED, Phase.EXPIRED)
 
@@ -76,6 +88,8 @@ TABLE: Final[dict[tuple[Phase, type[Intent]], Phase]] = {
     (Phase.PAUSED, Stop): Phase.DRAINING,
     (Phase.RECORDING, Discard): Phase.DISCARDED,
     (Phase.PAUSED, Discard): Phase.DISCARDED,
+    (Phase.DISCARDED, UndoDiscard): Phase.PAUSED,
+    **{(phase, ChangePatient): phase for phase in Phase if phase not in (Phase.IDLE, Phase.DISCARDED)},
     **{
         (phase, TryNow): phase
         for phase in (Phase.RECORDING, Phase.PAUSED, Phase.DRAINING, Phase.ENDING, Phase.PROCESSING, *_FINAL)
@@ -83,6 +97,7 @@ TABLE: Final[dict[tuple[Phase, type[Intent]], Phase]] = {
     **{(phase, CheckAgain): phase for phase in (Phase.PARTIAL, Phase.FAILED)},
     **{(phase, SendAgain): Phase.DRAINING for phase in (Phase.PARTIAL, Phase.FAILED, Phase.EXPIRED)},
     **{(phase, MakeNote): phase for phase in (Phase.COMPLETED, Phase.PARTIAL)},
+    **{(phase, MarkReviewed): phase for phase in _FINAL},
 }
 """What may be wished when, and the phase it leads to. Anything else is :class:`NotAllowed`."""
 
@@ -100,6 +115,14 @@ _PROBLEM_OF_STATUS: Final = {
 _LOST_AT_SERVICE: Final = (ProblemKind.SESSION_UNKNOWN, ProblemKind.SESSION_EXPIRED, ProblemKind.SESSION_ENDED)
 _CHANGES_DELIVERY: Final = (*_LOST_AT_SERVICE, ProblemKind.CHUNK_REFUSED)
 _DISK: Final = (ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED)
+_OF_CAPTURE: Final = (
+    *(ProblemKind.NO_MICROPHONE, ProblemKind.MICROPHONE_LOST, ProblemKind.MICROPHONE_CHANGED),
+    *(ProblemKind.MICROPHONE_BUSY, ProblemKind.MICROPHONE_FORBIDDEN, *_DISK),
+)
+
+
+_PASSING: Final = (TryNow, CheckAgain, NoteAccepted, SoundNoticed, DiskRefused, DiskRecovered)
+"""What is true of a moment alone."""
 
 
 class _NoteStage(Enum):
@@ -125,6 +148,11 @@ class Session:
         self._problem: Problem | None = None
         self._cut_short: Problem | None = None
         """Why a file was not read to its end: the result of the rest is never a whole one."""
+        self._ended_at: float | None = None
+        self._reviewed_at: float | None = None
+        self._undo_until: float | None = None
+        self._is_erased = False
+        self._is_recovered = False
         self._tries = 0
         self._reopens = 0
         self._polls = 0
@@ -159,19 +187,13 @@ class Session:
         self._is_waiting = self._is_stuck = False
         self._wanted_notes = dict.fromkeys(self._wanted_notes, _NoteStage.WANTED)
         self._is_poll_due = self.phase is Phase.PROCESSING or self.phase.is_live
+        if self.phase is Phase.DISCARDED:
+            return [SetTimer(ERASE, UNDO_SECONDS)]
         return self._advance()
 
     def is_allowed(self, intent: type[Intent]) -> bool:
         """Whether an intent would be taken now."""
-        if (self.phase, intent) not in TABLE:
-            return False
-        if intent is TryNow:
-            return self._is_waiting or self._is_stuck
-        if intent is SendAgain:
-            return bool(self._recording.chunks)
-        if intent is CheckAgain:
-            return self._may_turn_out_better()
-        return True
+        return (self.phase, intent) in TABLE and _CONDITIONS.get(intent, _always)(self)
 
     def awaits(self, sent: Send) -> bool:
         """Whether an answer to this is still wanted: not one that belongs to a service session given up since."""
@@ -189,7 +211,7 @@ class Session:
             return isinstance(event.request, EndSession) or event.problem.kind in _CHANGES_DELIVERY
         if isinstance(event, TimerFired):
             return event.name == REOPEN  # It opens a take.
-        return not isinstance(event, (TryNow, CheckAgain, NoteAccepted))
+        return not isinstance(event, _PASSING)
 
     @property
     def service_id(self) -> str:
@@ -198,8 +220,8 @@ class Session:
 
     @property
     def is_capture_open(self) -> bool:
-        """A take was asked for and is not over: after a replay, the app died while recording."""
-        return self._recording.is_open
+        """A take was asked for and is not over, or was to be opened again: after a replay, the app died meanwhile."""
+        return self._recording.is_open or self.phase is Phase.RECORDING
 
     @property
     def source(self) -> str:
@@ -223,8 +245,10 @@ class Session:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing more will happen by itself: a final phase, and every wanted note has come or failed."""
-        return self.phase is Phase.DISCARDED or (self.phase.is_final and not self._wanted_notes)
+        """Nothing more will happen by itself: erased, or a result, and every wanted note has come or failed."""
+        if self.phase is Phase.DISCARDED:
+            return self._is_erased
+        return self.phase.is_final and not self._wanted_notes
 
     @property
     def is_stuck(self) -> bool:
@@ -258,7 +282,12 @@ class Session:
             missing_chunks=missing,
             missing_spans=tuple(recording.span_seconds(i) for i in missing if i < len(recording.chunks)),
             audio_files_received=result.audio_files_received if result else None,
-            problem=self._problem or (self._cut_short if self.phase.is_final else None),
+            problem=recording.disk_problem or self._problem or (self._cut_short if self.phase.is_final else None),
+            sound=recording.sound,
+            ended_at=self._ended_at,
+            reviewed_at=self._reviewed_at,
+            undo_until=self._undo_until,
+            is_recovered=self._is_recovered,
         )
 
     # What the view is made of -----------------------------------------------------------------------------------
@@ -365,19 +394,44 @@ class Session:
         yield from self._end_capture()
 
     def _on_resume(self, _: Resume) -> Iterator[Command]:
+        self._is_recovered = False
         # A take that is still closing is waited for: its end opens the next one.
         if not self._recording.is_open:
             yield self._begin_take()
 
     def _on_stop(self, event: Stop) -> Iterator[Command]:
-        self._recording.stopped_at = event.at
+        self._is_recovered = False
+        self._recording.stopped_at = self._ended_at = event.at
         yield from self._end_capture()
         self._clear_capture_problem()
 
-    def _on_discard(self, _: Discard) -> Iterator[Command]:
+    def _on_discard(self, event: Discard) -> Iterator[Command]:
+        self._is_recovered = False
+        self._recording.mark_gap("paused", event.at)
         yield from self._end_capture()
+        self._clear_capture_problem()
+        self._undo_until = event.at + UNDO_SECONDS
         if not self._recording.is_open:
-            yield EraseAudio()
+            yield SetTimer(ERASE, UNDO_SECONDS)
+
+    def _erase_later(self, at: float) -> Iterator[Command]:
+        """The take of a discarded visit is over: now the time runs in which it can be had back."""
+        self._undo_until = at + UNDO_SECONDS
+        yield SetTimer(ERASE, UNDO_SECONDS)
+
+    def _on_undo_discard(self, _: UndoDiscard) -> Iterator[Command]:
+        self._undo_until = None
+        yield CancelTimer(ERASE)
+
+    def _on_change_patient(self, event: ChangePatient) -> Iterator[Command]:
+        assert self._start is not None
+        self._start = replace(self._start, visit=replace(self._start.visit, patient=event.patient))
+        self._delivery.visit = self._start.visit
+        yield from ()
+
+    def _on_mark_reviewed(self, event: MarkReviewed) -> Iterator[Command]:
+        self._reviewed_at = event.at
+        yield from ()
 
     def _end_capture(self) -> Iterator[Command]:
         yield CancelTimer(REOPEN)
@@ -395,7 +449,7 @@ class Session:
 
     def _on_send_again(self, _: SendAgain) -> Iterator[Command]:
         self._delivery.start_over(is_wished=True)
-        self._result = self._problem = None
+        self._result = self._problem = self._reviewed_at = None
         self._tries = self._polls = 0
         self._is_waiting = self._is_stuck = self._is_poll_due = False
         self._wanted_notes.clear()
@@ -422,8 +476,7 @@ class Session:
         yield from ()
 
     def _clear_capture_problem(self) -> None:
-        kinds = (ProblemKind.NO_MICROPHONE, ProblemKind.MICROPHONE_LOST, *_DISK)
-        if self._problem and self._problem.kind in kinds:
+        if self._problem and self._problem.kind in _OF_CAPTURE:
             self._problem = None
 
     def _on_capture_lost(self, event: CaptureLost) -> Iterator[Command]:
@@ -432,22 +485,30 @@ class Session:
         is_disk = event.problem.kind in _DISK and not self.phase.is_final
         if is_disk:
             # After Stop, too: the session is not ended without what the disk would not take.
-            self.phase, self._problem, self._recording.stopped_at = Phase.PAUSED, event.problem, None
+            self.phase, self._problem = Phase.PAUSED, event.problem
+            self._recording.stopped_at = self._ended_at = None
         self._recording.on_over(event, "interrupted" if self.source == FILE and not is_disk else "microphone")
         if self.phase is Phase.DISCARDED:
-            yield EraseAudio()
+            yield from self._erase_later(event.at)
         elif self.phase is Phase.RECORDING and self.source == FILE:
-            self._cut_file_short(event.problem)
+            self._cut_file_short(event.problem, event.at)
         elif self.phase is Phase.RECORDING:
             self._problem = event.problem
-            yield SetTimer(REOPEN, min(_MAX_REOPEN_SECONDS, 0.25 * 2**self._reopens))
-            self._reopens += 1
+            yield self._reopen_later(event.problem.kind)
 
-    def _cut_file_short(self, problem: Problem) -> None:
+    def _reopen_later(self, kind: ProblemKind) -> Command:
+        """At once when there is another microphone; else with patience."""
+        if kind is ProblemKind.MICROPHONE_CHANGED:
+            return SetTimer(REOPEN, 0.0)
+        seconds = min(_MAX_REOPEN_SECONDS, 0.25 * 2**self._reopens)
+        self._reopens = min(self._reopens + 1, 10)
+        return SetTimer(REOPEN, seconds)
+
+    def _cut_file_short(self, problem: Problem, at: float) -> None:
         """A file is not opened again: what it gave is sent, and labelled when the result is there."""
         has_some = bool(self._recording.chunks)
         self._cut_short = Problem(ProblemKind.AUDIO_CUT_SHORT, problem.detail) if has_some else problem
-        self.phase = Phase.DRAINING
+        self.phase, self._ended_at = Phase.DRAINING, at
 
     def _on_capture_ended(self, event: CaptureEnded) -> Iterator[Command]:
         if not self._recording.is_current(event):
@@ -455,20 +516,38 @@ class Session:
         is_at_its_end = self.source == FILE and not self._recording.is_ending
         self._recording.on_over(event)
         if self.phase is Phase.DISCARDED:
-            yield EraseAudio()
+            yield from self._erase_later(event.at)
         elif self.phase is Phase.RECORDING and is_at_its_end:
-            self.phase = Phase.DRAINING
+            self.phase, self._ended_at = Phase.DRAINING, event.at
         elif self.phase is Phase.RECORDING:
             yield self._begin_take()
 
     def _on_capture_interrupted(self, event: CaptureInterrupted) -> Iterator[Command]:
         self._recording.on_over(event, "interrupted")
         if self.phase is Phase.RECORDING and self.source == FILE:
-            self._cut_file_short(Problem(ProblemKind.AUDIO_CUT_SHORT, "the app was closed meanwhile"))
+            self._cut_file_short(Problem(ProblemKind.AUDIO_CUT_SHORT, "the app was closed meanwhile"), event.at)
         elif self.phase is Phase.RECORDING:
-            self.phase = Phase.PAUSED
+            self.phase, self._is_recovered = Phase.PAUSED, True
+            self._clear_capture_problem()
         elif self.phase is Phase.DISCARDED:
-            yield EraseAudio()
+            yield from self._erase_later(event.at)
+
+    def _on_gap_found(self, event: GapFound) -> Iterator[Command]:
+        if self._recording.is_known(event):
+            self._recording.on_gap_found(event)
+        yield from ()
+
+    def _on_sound(self, event: SoundNoticed) -> Iterator[Command]:
+        if self._recording.is_current(event):
+            self._recording.sound = event.notice
+        yield from ()
+
+    def _on_disk(self, event: DiskRefused | DiskRecovered) -> Iterator[Command]:
+        if self._recording.is_current(event):
+            self._recording.disk_problem = (
+                Problem(ProblemKind.DISK_WAITING, event.problem.detail) if isinstance(event, DiskRefused) else None
+            )
+        yield from ()
 
     def _on_chunk_sealed(self, event: ChunkSealed) -> Iterator[Command]:
         is_first = not self._recording.chunks
@@ -609,6 +688,9 @@ class Session:
             self._is_poll_due = True
         elif event.name == REOPEN and self.phase is Phase.RECORDING and not self._recording.is_open:
             yield self._begin_take()
+        elif event.name == ERASE and self.phase is Phase.DISCARDED:
+            self._is_erased = True
+            yield EraseAudio()
 
 
 def _poll_seconds(polls: int) -> float:
@@ -616,12 +698,28 @@ def _poll_seconds(polls: int) -> float:
     return next(seconds for limit, seconds in _POLL_RATES if polls <= limit)
 
 
+def _always(_: Session) -> bool:
+    return True
+
+
+_CONDITIONS: Final[dict[type[Intent], Callable[[Session], bool]]] = {
+    TryNow: lambda session: session._is_waiting or session._is_stuck,
+    SendAgain: lambda session: bool(session._recording.chunks),
+    CheckAgain: Session._may_turn_out_better,
+    MarkReviewed: lambda session: session._result is not None,
+    UndoDiscard: lambda session: not session._is_erased,
+}
+"""What else must be so for an intent to be taken in a phase that has a use for it."""
+
 _HANDLERS: Final[dict[type, Callable[[Session, Any], Iterator[Command]]]] = {
     Start: Session._on_start,
     Pause: Session._on_pause,
     Resume: Session._on_resume,
     Stop: Session._on_stop,
     Discard: Session._on_discard,
+    UndoDiscard: Session._on_undo_discard,
+    ChangePatient: Session._on_change_patient,
+    MarkReviewed: Session._on_mark_reviewed,
     TryNow: Session._on_try_now,
     CheckAgain: Session._on_check_again,
     SendAgain: Session._on_send_again,
@@ -630,6 +728,10 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Iterator[Command]]]] = {
     CaptureLost: Session._on_capture_lost,
     CaptureEnded: Session._on_capture_ended,
     CaptureInterrupted: Session._on_capture_interrupted,
+    GapFound: Session._on_gap_found,
+    SoundNoticed: Session._on_sound,
+    DiskRefused: Session._on_disk,
+    DiskRecovered: Session._on_disk,
     ChunkSealed: Session._on_chunk_sealed,
     SessionCreated: Session._on_created,
     ChunkUploaded: Session._on_uploaded,

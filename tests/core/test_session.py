@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+from dataclasses import replace
 
 import pytest
 
@@ -14,19 +15,25 @@ from app.core.events import (
     CaptureInterrupted,
     CaptureLost,
     CaptureStarted,
+    ChangePatient,
     CheckAgain,
     ChunkSealed,
     ChunkUploaded,
     Command,
     CreateSession,
     Discard,
+    DiskRecovered,
+    DiskRefused,
     EndCapture,
     EndSession,
     EraseAudio,
     Event,
+    GapFound,
     Intent,
     MakeNote,
+    MarkReviewed,
     NoteAccepted,
+    Patient,
     Pause,
     ProcessTemplate,
     ReadStatus,
@@ -39,18 +46,20 @@ from app.core.events import (
     SessionEnded,
     SessionId,
     SetTimer,
+    SoundNoticed,
     Start,
     StartCapture,
     StatusRead,
     Stop,
     TimerFired,
     TryNow,
+    UndoDiscard,
     UploadChunk,
     Visit,
 )
 from app.core.problems import WORDS, Problem, ProblemKind
 from app.core.scribe import ProcessingError, ServiceStatus, SessionResult, TemplateResult, TemplateStatus
-from app.core.session import POLL, REOPEN, RETRY, TABLE, NotAllowed, Session
+from app.core.session import ERASE, POLL, REOPEN, RETRY, TABLE, NotAllowed, Session
 from app.core.views import Gap, Phase
 
 ID = "ses_0123456789abcdefghij"
@@ -449,9 +458,9 @@ def test_a_pause_is_a_gap_with_a_start_and_an_end() -> None:
     talk.session.handle(sealed(0))
     talk.on(Pause(NOW + 20), CancelTimer(REOPEN), EndCapture()).sees(phase=Phase.PAUSED, is_capturing=True)
     assert sends(talk.session.handle(sealed(1))) == [UploadChunk(1)]
-    talk.on(CaptureEnded(0, NOW + 21)).sees(is_capturing=False, gaps=(Gap(20.0, None, "paused"),))
+    talk.on(CaptureEnded(0, NOW + 21)).sees(is_capturing=False, gaps=(Gap(20.0, None, "paused", NOW + 20),))
     talk.on(Resume(NOW + 50), StartCapture(1, 2, 2 * TEN_SECONDS, "audio/wav", 20.0)).sees(phase=Phase.RECORDING)
-    talk.on(CaptureStarted(1, "USB", NOW + 51)).sees(gaps=(Gap(20.0, 31.0, "paused"),), is_capturing=True)
+    talk.on(CaptureStarted(1, "USB", NOW + 51)).sees(gaps=(Gap(20.0, 31.0, "paused", NOW + 20),), is_capturing=True)
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
@@ -463,7 +472,7 @@ def test_a_pause_lasts_no_longer_than_the_visit(is_closed: bool) -> None:
     events: list[Event] = [*closing, Stop(NOW + 50)] if is_closed else [Stop(NOW + 50), *closing]
     for event in events:
         talk.session.handle(event)
-    talk.sees(phase=Phase.DRAINING, gaps=(Gap(20.0, 30.0, "paused"),))
+    talk.sees(phase=Phase.DRAINING, gaps=(Gap(20.0, 30.0, "paused", NOW + 20),))
 
 
 def test_resume_waits_for_a_take_that_is_still_closing() -> None:
@@ -478,17 +487,19 @@ def test_a_lost_microphone_is_a_gap_and_is_opened_again_with_patience() -> None:
     talk = recording()
     talk.session.handle(sealed(0))
     talk.on(CaptureLost(0, lost, NOW + 11), SetTimer(REOPEN, 0.25))
-    talk.sees(phase=Phase.RECORDING, is_capturing=False, problem=lost, gaps=(Gap(10.0, None, "microphone"),))
+    talk.sees(
+        phase=Phase.RECORDING, is_capturing=False, problem=lost, gaps=(Gap(10.0, None, "microphone", NOW + 11),)
+    )
     waits = []
     for take in range(1, 6):
         talk.on(TimerFired(REOPEN), StartCapture(take, 1, TEN_SECONDS, "audio/wav", 20.0))
         (timer,) = talk.session.handle(CaptureLost(take, Problem(ProblemKind.NO_MICROPHONE), NOW + 11 + take))
         assert isinstance(timer, SetTimer)
         waits.append(timer.seconds)
-    assert waits == [0.5, 1.0, 2.0, 2.0, 2.0]
+    assert waits == [0.5, 1.0, 1.0, 1.0, 1.0]
     talk.on(TimerFired(REOPEN), StartCapture(6, 1, TEN_SECONDS, "audio/wav", 20.0))
     talk.on(CaptureStarted(6, "Built-in", NOW + 31))
-    talk.sees(problem=None, microphone="Built-in", gaps=(Gap(10.0, 20.0, "microphone"),))
+    talk.sees(problem=None, microphone="Built-in", gaps=(Gap(10.0, 20.0, "microphone", NOW + 11),))
     talk.on(CaptureLost(6, lost, NOW + 40), SetTimer(REOPEN, 0.25))
 
 
@@ -498,7 +509,7 @@ def test_stop_without_a_microphone_ends_the_visit_with_what_there_is() -> None:
     talk.session.handle(ChunkUploaded(0))
     talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW))
     talk.on(Stop(NOW + 5), CancelTimer(REOPEN), Send(ReadStatus())).sees(phase=Phase.ENDING, problem=None)
-    talk.on(TimerFired(REOPEN)).sees(gaps=(Gap(10.0, 5.0, "microphone"),))
+    talk.on(TimerFired(REOPEN)).sees(gaps=(Gap(10.0, 5.0, "microphone", NOW),))
 
 
 def test_a_microphone_that_is_lost_while_it_closes_troubles_nobody() -> None:
@@ -527,10 +538,10 @@ def test_a_disk_that_fills_up_after_stop_does_not_end_the_visit_short() -> None:
     talk.session.handle(ChunkUploaded(0))
     talk.session.handle(Stop(NOW))
     talk.on(CaptureLost(0, FULL, NOW + 1)).sees(phase=Phase.PAUSED, problem=FULL)
-    talk.sees(gaps=(Gap(10.0, None, "microphone"),))
+    talk.sees(gaps=(Gap(10.0, None, "microphone", NOW + 1),))
     talk.on(sealed(1), Send(UploadChunk(1)))
     talk.on(Stop(NOW + 9), CancelTimer(REOPEN)).sees(phase=Phase.DRAINING, problem=None)
-    talk.sees(gaps=(Gap(10.0, 8.0, "microphone"),))
+    talk.sees(gaps=(Gap(10.0, 8.0, "microphone", NOW + 1),))
     talk.on(ChunkUploaded(1), Send(ReadStatus()))
 
 
@@ -566,7 +577,11 @@ def test_nothing_recorded_is_never_ended_and_says_so() -> None:
     talk = recording()
     talk.session.handle(Stop(NOW))
     assert sends(talk.session.handle(CaptureEnded(0, NOW))) == []
-    talk.sees(phase=Phase.FAILED, problem=Problem(ProblemKind.NOTHING_RECORDED), allowed=frozenset({"CheckAgain"}))
+    talk.sees(
+        phase=Phase.FAILED,
+        problem=Problem(ProblemKind.NOTHING_RECORDED),
+        allowed=frozenset({"ChangePatient", "CheckAgain"}),
+    )
 
 
 def test_a_file_that_cannot_be_read_says_why() -> None:
@@ -587,12 +602,13 @@ def test_of_a_file_that_breaks_off_all_is_sent_and_the_result_is_never_a_whole_o
 ) -> None:
     cut_short = Problem(ProblemKind.AUDIO_CUT_SHORT, why)
     talk = Talk(start(source=FILE), CaptureStarted(0, "visit.flac", NOW), SessionCreated(ID), sealed(0))
-    talk.on(broken_off).sees(phase=Phase.DRAINING, problem=None, gaps=(Gap(10.0, None, "interrupted"),))
+    talk.on(broken_off).sees(phase=Phase.DRAINING, problem=None, gaps=(Gap(10.0, None, "interrupted", NOW),))
     talk.on(ChunkUploaded(0), Send(ReadStatus()))
     talk.on(result(ServiceStatus.OPEN, [0]), Send(EndSession(1)))
     talk.on(SessionEnded(1), SetTimer(POLL, 1.0), Send(ReadStatus(may_wait=True)))
     talk.on(result(ServiceStatus.COMPLETED, [0], notes=BOTH_NOTES), CancelTimer(POLL))
-    talk.sees(phase=Phase.PARTIAL, problem=cut_short, notes=BOTH_NOTES, allowed=frozenset({"MakeNote", "SendAgain"}))
+    allowed = frozenset({"ChangePatient", "MakeNote", "MarkReviewed", "SendAgain"})
+    talk.sees(phase=Phase.PARTIAL, problem=cut_short, notes=BOTH_NOTES, allowed=allowed)
     talk.on(MakeNote("hpi"), Send(ProcessTemplate("hpi")))
     talk.session.handle(RequestFailed(ProcessTemplate("hpi"), UNREACHABLE))
     talk.session.handle(TimerFired(RETRY))
@@ -616,20 +632,141 @@ def test_a_verdict_on_half_a_file_may_get_better_but_not_whole() -> None:
     talk.sees(phase=Phase.PARTIAL, problem=Problem(ProblemKind.AUDIO_CUT_SHORT, "it breaks off"))
 
 
-def test_a_discarded_visit_is_erased_once_the_microphone_is_closed() -> None:
+def test_a_discarded_visit_is_erased_half_a_minute_after_the_microphone_is_closed() -> None:
     talk = recording()
     talk.session.handle(sealed(0))
-    talk.on(Discard(NOW), CancelTimer(REOPEN), EndCapture()).sees(phase=Phase.DISCARDED, allowed=frozenset())
+    talk.on(Discard(NOW + 20), CancelTimer(REOPEN), EndCapture())
+    talk.sees(phase=Phase.DISCARDED, allowed=frozenset({"UndoDiscard"}), undo_until=NOW + 50)
     talk.on(ChunkUploaded(0))
-    talk.on(CaptureEnded(0, NOW), EraseAudio())
+    talk.on(sealed(1))
+    talk.on(CaptureEnded(0, NOW + 21), SetTimer(ERASE, 30.0)).sees(undo_until=NOW + 51)
+    assert not talk.session.is_settled
+    talk.on(TimerFired(ERASE), EraseAudio()).sees(allowed=frozenset())
     assert talk.session.is_settled
 
 
-def test_a_discarded_pause_is_erased_at_once() -> None:
+def test_a_discarded_visit_can_be_had_back_as_a_pause_with_all_that_was_recorded() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    talk.session.handle(Discard(NOW + 10))
+    talk.session.handle(sealed(1))
+    talk.session.handle(CaptureEnded(0, NOW + 10))
+    talk.on(ChunkUploaded(0))
+    talk.on(UndoDiscard(NOW + 30), CancelTimer(ERASE), Send(UploadChunk(1)))
+    talk.sees(phase=Phase.PAUSED, undo_until=None, gaps=(Gap(20.0, None, "paused", NOW + 10),))
+    talk.on(TimerFired(ERASE)).sees(phase=Phase.PAUSED)
+    talk.session.handle(Resume(NOW + 60))
+    talk.session.handle(CaptureStarted(1, "USB", NOW + 61))
+    talk.sees(phase=Phase.RECORDING, gaps=(Gap(20.0, 51.0, "paused", NOW + 10),))
+
+
+def test_a_discard_that_is_undone_while_the_take_still_closes_is_a_pause() -> None:
+    talk = recording()
+    talk.session.handle(Discard(NOW))
+    talk.on(UndoDiscard(NOW + 0.1), CancelTimer(ERASE))
+    talk.on(CaptureEnded(0, NOW + 0.2)).sees(phase=Phase.PAUSED, is_capturing=False)
+
+
+def test_a_discarded_pause_has_its_half_minute_and_a_whole_one_again_after_a_restart() -> None:
     talk = recording()
     talk.session.handle(Pause(NOW))
     talk.session.handle(CaptureEnded(0, NOW))
-    talk.on(Discard(NOW), CancelTimer(REOPEN), EraseAudio())
+    talk.on(Discard(NOW + 5), CancelTimer(REOPEN), SetTimer(ERASE, 30.0)).sees(undo_until=NOW + 35)
+    assert talk.session.resume() == [SetTimer(ERASE, 30.0)]
+    talk.on(TimerFired(ERASE), EraseAudio())
+
+
+# What is found in the sound -----------------------------------------------------------------------------------------
+
+
+def test_gaps_within_a_take_stand_where_they_were_found() -> None:
+    talk = recording()
+    talk.on(GapFound(0, 5 * SECOND, 2.5, "lost", NOW + 6))
+    talk.on(GapFound(0, 2 * SECOND, 4.0, "silent", NOW + 3))
+    lost, silent = Gap(5.0, 2.5, "lost", NOW + 6), Gap(2.0, 4.0, "silent", NOW + 3, takes_up_recording=True)
+    talk.sees(gaps=(silent, lost))
+    talk.on(GapFound(0, 2 * SECOND, 8.0, "silent", NOW + 3))
+    silent = Gap(2.0, 8.0, "silent", NOW + 3, takes_up_recording=True)
+    talk.sees(gaps=(silent, lost))
+    talk.session.handle(sealed(0))
+    talk.session.handle(Pause(NOW + 11))
+    talk.on(GapFound(0, 9 * SECOND, 1.0, "asleep", NOW + 9))
+    asleep = Gap(9.0, 1.0, "asleep", NOW + 9)
+    talk.sees(gaps=(silent, lost, asleep, Gap(10.0, None, "paused", NOW + 11)))
+    assert talk.session.is_durable(GapFound(0, 0, 1.0, "lost", NOW))
+
+
+def test_what_is_noteworthy_of_the_sound_is_shown_until_it_is_in_order_or_the_take_is_over() -> None:
+    talk = recording()
+    talk.on(SoundNoticed(0, "no-sound", NOW + 5)).sees(sound="no-sound")
+    talk.on(SoundNoticed(0, "", NOW + 9)).sees(sound="")
+    talk.session.handle(SoundNoticed(0, "clipping", NOW + 10))
+    talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW + 11))
+    talk.sees(sound="")
+    talk.on(SoundNoticed(0, "too-quiet", NOW + 12)).sees(sound="")
+    assert not talk.session.is_durable(SoundNoticed(0, "clipping", NOW))
+
+
+def test_a_disk_that_refuses_for_a_while_is_said_and_ends_nothing() -> None:
+    talk = recording()
+    talk.on(DiskRefused(0, FULL, NOW + 1)).sees(phase=Phase.RECORDING, is_capturing=True)
+    assert talk.problem == Problem(ProblemKind.DISK_WAITING, "ENOSPC")
+    talk.on(DiskRecovered(0, NOW + 8)).sees(problem=None)
+    talk.session.handle(DiskRefused(0, FULL, NOW + 9))
+    talk.on(CaptureLost(0, FULL, NOW + 30)).sees(phase=Phase.PAUSED, problem=FULL)
+
+
+def test_another_microphone_is_opened_at_once_and_named() -> None:
+    talk = recording()
+    talk.session.handle(sealed(0))
+    changed = Problem(ProblemKind.MICROPHONE_CHANGED, "Headset")
+    talk.on(CaptureLost(0, changed, NOW + 10), SetTimer(REOPEN, 0.0))
+    talk.on(TimerFired(REOPEN), StartCapture(1, 1, TEN_SECONDS, "audio/wav", 20.0))
+    talk.on(CaptureStarted(1, "Headset", NOW + 10.4))
+    talk.sees(problem=None, microphone="Headset", is_capturing=True)
+
+
+# What people do later -----------------------------------------------------------------------------------------------
+
+
+def test_a_visit_knows_when_it_was_over() -> None:
+    talk = recording().sees(ended_at=None)
+    talk.session.handle(sealed(0))
+    talk.session.handle(Stop(NOW + 60))
+    talk.sees(ended_at=NOW + 60)
+    file = Talk(start(source=FILE), CaptureStarted(0, "visit.wav", NOW), sealed(0), CaptureEnded(0, NOW + 7))
+    file.sees(ended_at=NOW + 7)
+
+
+def test_notes_are_reviewed_once_there_is_something_to_review() -> None:
+    talk = concluded(ServiceStatus.COMPLETED)
+    talk.on(MarkReviewed(NOW + 100)).sees(reviewed_at=NOW + 100, phase=Phase.COMPLETED)
+    talk.session.handle(MakeNote("hpi"))
+    talk.sees(reviewed_at=NOW + 100)
+    nothing = recording()
+    nothing.session.handle(Stop(NOW))
+    nothing.session.handle(CaptureEnded(0, NOW))
+    with pytest.raises(NotAllowed):
+        nothing.session.handle(MarkReviewed(NOW))
+
+
+def test_what_is_sent_again_is_to_be_reviewed_again() -> None:
+    talk = concluded(ServiceStatus.PARTIAL)
+    talk.session.handle(MarkReviewed(NOW + 100))
+    talk.session.handle(SendAgain(NOW + 200))
+    talk.sees(reviewed_at=None)
+
+
+def test_the_patient_can_be_changed_and_the_service_hears_of_the_one_it_was_told_first() -> None:
+    other = Patient("Mrs Rao")
+    visit = replace(VISIT, patient=other)
+    talk = Talk(start())
+    talk.on(ChangePatient(other, NOW)).sees(visit=visit)
+    talk.on(RequestFailed(CREATE, UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
+    talk.on(TimerFired(RETRY), Send(replace(CREATE, visit=visit)))
+    talk.session.handle(SessionCreated(ID))
+    third = Patient("Mr Sen")
+    talk.on(ChangePatient(third, NOW)).sees(visit=replace(VISIT, patient=third))
 
 
 # Recovery -------------------------------------------------------------------------------------------------------
@@ -640,16 +777,26 @@ def test_a_session_that_recorded_comes_back_paused_with_its_gap_marked() -> None
     assert talk.session.is_capture_open
     talk.session.handle(CaptureInterrupted(NOW + 21))
     assert sends(talk.session.resume()) == [UploadChunk(1), ReadStatus()]
-    talk.sees(phase=Phase.PAUSED, gaps=(Gap(20.0, None, "interrupted"),), is_capturing=False)
+    talk.sees(phase=Phase.PAUSED, gaps=(Gap(20.0, None, "interrupted", NOW + 21),), is_capturing=False)
+    talk.sees(is_recovered=True)
     talk.on(Resume(NOW + 100), StartCapture(1, 2, 2 * TEN_SECONDS, "audio/wav", 20.0))
-    talk.on(CaptureStarted(1, "USB", NOW + 101)).sees(gaps=(Gap(20.0, 80.0, "interrupted"),))
+    talk.sees(is_recovered=False)
+    talk.on(CaptureStarted(1, "USB", NOW + 101)).sees(gaps=(Gap(20.0, 80.0, "interrupted", NOW + 21),))
 
 
 def test_an_interrupted_session_that_is_stopped_was_interrupted_until_then() -> None:
     talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0))
     talk.session.handle(CaptureInterrupted(NOW + 11))
     talk.session.handle(Stop(NOW + 100))
-    talk.sees(phase=Phase.DRAINING, gaps=(Gap(10.0, 89.0, "interrupted"),))
+    talk.sees(phase=Phase.DRAINING, gaps=(Gap(10.0, 89.0, "interrupted", NOW + 11),))
+
+
+def test_a_session_that_waited_for_its_microphone_when_it_was_killed_comes_back_paused() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0))
+    talk.session.handle(CaptureLost(0, Problem(ProblemKind.MICROPHONE_LOST), NOW + 10))
+    assert talk.session.is_capture_open
+    talk.session.handle(CaptureInterrupted(NOW + 10))
+    talk.sees(phase=Phase.PAUSED, is_recovered=True, problem=None, gaps=(Gap(10.0, None, "microphone", NOW + 10),))
 
 
 def test_a_session_that_was_killed_between_stop_and_its_last_sample_lacks_only_that() -> None:
@@ -689,19 +836,20 @@ IN_PHASE: dict[Phase, typing.Callable[[], Talk]] = {
 WISHES: tuple[Intent, ...] = (
     *(start(), Pause(NOW), Resume(NOW), Stop(NOW), Discard(NOW)),
     *(TryNow(), CheckAgain(), SendAgain(NOW), MakeNote("hpi")),
+    *(UndoDiscard(NOW), MarkReviewed(NOW), ChangePatient(Patient("Mrs Rao"), NOW)),
 )
 OFFERED = {
     Phase.IDLE: {"Start"},
-    Phase.RECORDING: {"Pause", "Stop", "Discard"},
-    Phase.PAUSED: {"Resume", "Stop", "Discard"},
-    Phase.DRAINING: set(),
-    Phase.ENDING: set(),
-    Phase.PROCESSING: set(),
-    Phase.COMPLETED: {"MakeNote"},
-    Phase.PARTIAL: {"MakeNote", "CheckAgain", "SendAgain"},
-    Phase.FAILED: {"CheckAgain", "SendAgain"},
-    Phase.EXPIRED: {"SendAgain"},
-    Phase.DISCARDED: set[str](),
+    Phase.RECORDING: {"Pause", "Stop", "Discard", "ChangePatient"},
+    Phase.PAUSED: {"Resume", "Stop", "Discard", "ChangePatient"},
+    Phase.DRAINING: {"ChangePatient"},
+    Phase.ENDING: {"ChangePatient"},
+    Phase.PROCESSING: {"ChangePatient"},
+    Phase.COMPLETED: {"MakeNote", "MarkReviewed", "ChangePatient"},
+    Phase.PARTIAL: {"MakeNote", "CheckAgain", "SendAgain", "MarkReviewed", "ChangePatient"},
+    Phase.FAILED: {"CheckAgain", "SendAgain", "MarkReviewed", "ChangePatient"},
+    Phase.EXPIRED: {"SendAgain", "MarkReviewed", "ChangePatient"},
+    Phase.DISCARDED: {"UndoDiscard"},
 }
 
 

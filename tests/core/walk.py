@@ -46,6 +46,7 @@ from app.core.events import (
     Stop,
     TimerFired,
     TryNow,
+    UndoDiscard,
     UploadChunk,
     Visit,
 )
@@ -178,6 +179,7 @@ class World:
             kinds += [Stop(self._now), SendAgain(self._now)]
         if self._chance.random() < 0.03:
             kinds += [Discard(self._now)]
+        kinds += [UndoDiscard(self._now)]
         intent = self._chance.choice(kinds)
         if type(intent).__name__ in self.session.view().allowed:
             self._give(intent)
@@ -263,13 +265,13 @@ class World:
         if self.session.is_capture_open:
             interrupted = CaptureInterrupted(self._now)
             self.journal.append(interrupted)
-            self.is_erased = self.is_erased or EraseAudio() in self.session.handle(interrupted)
+            self.session.handle(interrupted)
         self._run(self.session.resume())
 
     # Giving and doing -----------------------------------------------------------------------------------------------
 
     def _give(self, event: Event) -> None:
-        self._is_over = self._is_over or isinstance(event, (Stop, Discard))
+        self._is_over = (self._is_over or isinstance(event, (Stop, Discard))) and not isinstance(event, UndoDiscard)
         if self.session.is_durable(event):
             self.journal.append(event)
         self._run(self.session.handle(event))
