@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.desk import FaultDesk
+from tests.rig.answers import Scribe
 from tests.rig.canary import Canary, scan
+from tests.rig.fault_proxy import FaultProxy
+from tests.rig.network import Network, is_available
 
 
 @pytest.fixture
@@ -50,3 +54,35 @@ def no_plain_text(home: Path, temp: Path) -> Iterator[Watch]:
     assert watch.canaries, "the test has not said what to look for"
     hits = scan(watch.folders, watch.canaries)
     assert not hits, "in clear: " + "; ".join(f"{h.path} holds {h.canary!r} as {h.guise}" for h in hits[:10])
+
+
+@pytest.fixture
+def scribe() -> Iterator[Scribe]:
+    """A scribe service that does as it should until it is told otherwise."""
+    with Scribe() as scribe:
+        yield scribe
+
+
+@pytest.fixture
+def proxy(scribe: Scribe) -> Iterator[FaultProxy]:
+    """What stands between the app and the service; passes everything until it is told otherwise."""
+    with FaultProxy(scribe.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def desk(home: Path, scribe: Scribe) -> Iterator[FaultDesk]:
+    """A computer whose app speaks to the service; a test that wants the proxy between sets ``url`` first."""
+    desk = FaultDesk(home, scribe.url)
+    yield desk
+    desk.switch_off()
+    assert not desk.collisions, "a microphone was opened while another one was still open"
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A network of the test's own. Name it before what is to live in it."""
+    if not is_available():
+        pytest.skip("needs root on Linux, with ip, nft and tc")
+    with Network() as network:
+        yield network

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,18 +63,6 @@ def test_a_piece_of_an_encoded_chunk_is_found(tmp_path: Path) -> None:
     chunk = np.random.default_rng(7).bytes(5000)
     (tmp_path / "spool").write_bytes(b"head" + chunk)
     assert scan([tmp_path], [bytes_canary("chunk", chunk[2000:2032])])
-
-
-@pytest.fixture
-def scribe() -> Iterator[Scribe]:
-    with Scribe() as scribe:
-        yield scribe
-
-
-@pytest.fixture
-def proxy(scribe: Scribe) -> Iterator[FaultProxy]:
-    with FaultProxy(scribe.url) as proxy:
-        yield proxy
 
 
 def created(url: str, scribe: Scribe) -> str:
