@@ -1,16 +1,20 @@
 """The scribe service that the app carries, run as a process of its own for as long as the app runs.
 
-A thread starts it, reads the one line in which it tells its address and token, waits for its end and starts it
-again. The service ends by itself when its standard input closes, so it never outlives an app that was killed.
+A thread starts it, hands it the key to what it keeps, reads the one line in which it tells its address and token,
+waits for its end and starts it again. Key and token go through pipes alone: no other program of the user's can read
+them off a command line, an environment or a file. The service ends by itself when its standard input closes, so it
+never outlives an app that was killed.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from app.core.problems import Problem, ProblemKind
@@ -33,9 +37,15 @@ class LocalService:
     """Keeps the process running. ``on_up`` and ``on_down`` are called on its thread."""
 
     def __init__(
-        self, command: Sequence[str], *, on_up: Callable[[Address], None], on_down: Callable[[Problem], None]
+        self,
+        command: Sequence[str],
+        key: bytes,
+        *,
+        on_up: Callable[[Address], None],
+        on_down: Callable[[Problem], None],
     ) -> None:
         self._command = list(command)
+        self._key = key
         self._on_up = on_up
         self._on_down = on_down
         self._is_closing = threading.Event()
@@ -65,7 +75,9 @@ class LocalService:
         if self._is_closing.is_set():
             _end(process)
         with process:
+            assert process.stdin is not None
             assert process.stdout is not None
+            _hand_over(self._key, process.stdin.fileno())
             try:
                 address = _read_address(process.stdout.readline())
             except ValueError:
@@ -86,6 +98,12 @@ class LocalService:
                 self._process.kill()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+
+
+def _hand_over(key: bytes, descriptor: int) -> None:
+    # Past the buffer: what a process that has died did not take must not come up again when the pipe is closed.
+    with suppress(OSError):
+        os.write(descriptor, key.hex().encode() + b"\n")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -6,7 +6,6 @@ Handlers that touch the disk run on the web framework's threads; the event loop 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
@@ -19,6 +18,7 @@ from starlette.exceptions import HTTPException
 from app import __version__
 from app.service import answers, wire
 from app.service.changes import Changes
+from app.service.database import StoreUnavailable
 from app.service.decoding import FORMATS
 from app.service.intake import Intake, NewSession, Snapshot
 from app.service.security import error_body
@@ -287,7 +287,7 @@ def make_app(intake: Intake, changes: Changes) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(OSError, _on_unavailable)
-    app.add_exception_handler(sqlite3.OperationalError, _on_unavailable)
+    app.add_exception_handler(StoreUnavailable, _on_unavailable)
     app.add_exception_handler(Exception, _on_bug)
     return app
 

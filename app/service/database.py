@@ -1,20 +1,23 @@
-"""Everything the service remembers, in one SQLite file. Usable from any thread.
+"""Everything the service remembers, in one file sealed by SQLCipher. Usable from any thread.
 
-Each transaction opens its own connection, so nothing is shared between threads and no lock of ours is needed;
+Each transaction has a connection to itself, so nothing is shared between threads and no lock of ours is needed;
 SQLite lets one writer in at a time. A committed transaction survives a power cut (WAL, ``synchronous=FULL``).
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import sqlcipher3.dbapi2 as sqlcipher  # type: ignore[import-untyped]
+
 from app.service.ports import NoteContent, Source, Utterance, Word
+from app.service.sealing import derive
 from app.service.sessions import Chunk, Note, NoteStatus, Session, Status
 
 _VERSION = 1
@@ -43,11 +46,18 @@ CREATE TABLE delivery (
     id TEXT PRIMARY KEY, webhook_id TEXT NOT NULL REFERENCES webhook ON DELETE CASCADE,
     payload TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, due_at REAL NOT NULL
 ) STRICT;
+CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE INDEX chunk_unsettled ON chunk (session_id) WHERE heard IS NULL AND problem IS NULL;
 CREATE INDEX note_unmade ON note (session_id) WHERE status = 'processing';
 CREATE INDEX session_status ON session (status);
 """
 _UNSETTLED = "heard IS NULL AND problem IS NULL"
+_IDLE_KEPT = 4
+
+StoreError = sqlcipher.Error
+"""Anything that goes wrong between us and the database."""
+StoreUnavailable = sqlcipher.OperationalError
+"""The disk is full, or fails, or another holds the file: later it may do."""
 
 
 @dataclass(frozen=True)
@@ -73,25 +83,43 @@ class Delivery:
 
 
 class DatabaseProblem(Exception):
-    """The database was made by a newer version, or is none; nothing is touched."""
+    """The database cannot be used; nothing is touched."""
+
+
+class DatabaseUnreadable(DatabaseProblem):
+    """The key does not open it, or it is damaged."""
 
 
 class Database:
-    """The door to the records."""
+    """The door to the records.
 
-    def __init__(self, path: Path) -> None:
+    Raises:
+        DatabaseUnreadable: the key does not open what is there, or it is damaged.
+        DatabaseProblem: it was made by a newer version, or the disk does not give it.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
         self._path = path
-        # Kept open so that SQLite does not fold the write-ahead log away after each transaction.
+        self._key = derive(key, "database").hex()
+        self._idle: list[sqlcipher.Connection] = []
+        # Kept open so that SQLite does not fold the write-ahead log away when no other connection is.
         self._keeper = self._connect()
         try:
-            self._keeper.execute("PRAGMA journal_mode=WAL")
-            self._migrate()
-        except (sqlite3.DatabaseError, DatabaseProblem) as exc:
+            self._prepare()
+        except sqlcipher.OperationalError as exc:
             self._keeper.close()
             raise DatabaseProblem(f"The service's database cannot be used: {exc}") from exc
+        except sqlcipher.DatabaseError as exc:
+            self._keeper.close()
+            raise DatabaseUnreadable(f"The service's database cannot be read: {exc}") from exc
+        except DatabaseProblem:
+            self._keeper.close()
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
+        while self._idle:
+            self._idle.pop().close()
         self._keeper.close()
 
     @contextmanager
@@ -108,39 +136,60 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[Records]:
-        connection = self._connect()
+        connection = self._free_connection()
         try:
             connection.execute(begin)
-            try:
-                yield Records(connection)
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+            yield Records(connection)
             connection.execute("COMMIT")
-        finally:
+        except BaseException:
+            connection.close()  # Which undoes what was begun, whatever state it is in.
+            raise
+        if len(self._idle) < _IDLE_KEPT:
+            self._idle.append(connection)
+        else:
             connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
+    def _free_connection(self) -> sqlcipher.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def _connect(self) -> sqlcipher.Connection:
+        connection = sqlcipher.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlcipher.Row
+        # Else a wrong key is told on stderr, which is for our own words.
+        connection.execute("PRAGMA cipher_log_level=NONE")
+        connection.execute(f"PRAGMA key=\"x'{self._key}'\"")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA fullfsync=ON")  # macOS alone: else its disks only say that they have it.
+        connection.execute("PRAGMA checkpoint_fullfsync=ON")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA secure_delete=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")  # A temporary file would not be sealed.
         return connection
 
-    def _migrate(self) -> None:
+    def _prepare(self) -> None:
+        self._keeper.execute("PRAGMA journal_mode=WAL")
         version = self._keeper.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
-            raise DatabaseProblem(f"it was made by a newer version of this program ({version})")
+            raise DatabaseProblem(f"The service's database was made by a newer version of this program ({version}).")
         if version == 0:
             self._keeper.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+        if (found := self._keeper.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise DatabaseUnreadable(f"The service's database is damaged: {found.splitlines()[0]}")
 
 
 class Records:
     """The records as one transaction sees them."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlcipher.Connection) -> None:
         self._db = connection
+
+    def token(self) -> str:
+        """What callers show, made when it is first asked for."""
+        self._db.execute("INSERT OR IGNORE INTO kept VALUES ('token', ?)", (secrets.token_urlsafe(32),))
+        return str(self._db.execute("SELECT value FROM kept WHERE name = 'token'").fetchone()[0])
 
     # -- sessions -----------------------------------------------------------------------------------------
 
@@ -191,6 +240,11 @@ class Records:
         """Sessions that came out before a moment."""
         rows = self._db.execute("SELECT * FROM session WHERE finished_at < ?", (moment,))
         return [_session(row) for row in rows]
+
+    def folders_needed(self, moment: float) -> set[str]:
+        """The audio folders of all sessions but those that came out before a moment."""
+        rows = self._db.execute("SELECT folder FROM session WHERE finished_at IS NULL OR finished_at >= ?", (moment,))
+        return {str(row[0]) for row in rows}
 
     def remove_session(self, session_id: str) -> None:
         """Forget a session, its chunks and its notes."""
@@ -334,7 +388,7 @@ class Records:
 
     def remove_webhook(self, webhook_id: str) -> bool:
         """Forget a destination and what was on its way to it."""
-        return self._db.execute("DELETE FROM webhook WHERE id = ?", (webhook_id,)).rowcount > 0
+        return int(self._db.execute("DELETE FROM webhook WHERE id = ?", (webhook_id,)).rowcount) > 0
 
     def add_delivery(self, delivery_id: str, webhook_id: str, payload: str, due_at: float) -> None:
         """Queue an event for a destination."""
@@ -368,7 +422,7 @@ class Records:
         self._db.execute("DELETE FROM delivery WHERE id = ?", (delivery_id,))
 
 
-def _session(row: sqlite3.Row) -> Session:
+def _session(row: sqlcipher.Row) -> Session:
     return Session(
         id=row["id"],
         folder=row["folder"],
@@ -384,7 +438,7 @@ def _session(row: sqlite3.Row) -> Session:
     )
 
 
-def _chunk(row: sqlite3.Row) -> Chunk:
+def _chunk(row: sqlcipher.Row) -> Chunk:
     return Chunk(
         session_id=row["session_id"],
         number=row["number"],
@@ -403,7 +457,7 @@ def _utterance(item: dict[str, Any]) -> Utterance:
     return Utterance(item["text"], item["start_seconds"], item["end_seconds"], words)
 
 
-def _note(row: sqlite3.Row) -> Note:
+def _note(row: sqlcipher.Row) -> Note:
     return Note(
         session_id=row["session_id"],
         template_id=row["template_id"],

@@ -114,7 +114,7 @@ class Intake:
             session_id=session_id,
             number=name.number,
             name=name.text,
-            file=self._files.write(session.folder, name.extension, data),
+            file=self._files.write(session.folder, name.number, data),
             sha256=hashlib.sha256(data).hexdigest(),
             duration_seconds=decoded.duration_seconds,
         )

@@ -14,7 +14,9 @@ class Limits:
     session_seconds: float = HOUR
     """How long a session may stay open after it was created."""
     retention_seconds: float = 7 * 24 * HOUR
-    """How long a session, its audio and its notes are kept after it was finished or expired."""
+    """How long a session, its transcript and its notes are kept after it was finished or expired."""
+    audio_seconds: float = HOUR
+    """How long audio is kept after its session was finished or expired. Nothing reads it any more."""
     patience_seconds: float = HOUR / 2
     """How long after End an unavailable engine is waited for, before the result goes out without it."""
     chunk_seconds: float = 20.0

@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.service.limits import Limits
 from app.service.webhooks import is_loopback
 
-TOKEN_FILE = "token"  # noqa: S105 - a file name
 _READ_ANYWAY = 4
 """A body over its limit is still read, and dropped, up to so many times the limit, so that the answer arrives."""
 
@@ -35,24 +31,6 @@ def require_loopback(host: str) -> None:
     """Refuse to be reachable from other computers."""
     if not is_loopback(host):
         raise ValueError(f"The scribe service listens on this computer only, not on {host}: use 127.0.0.1.")
-
-
-def stored_token(folder: Path) -> str:
-    """The token kept in the folder, made at the first start, readable by its owner alone."""
-    path = folder / TOKEN_FILE
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        token = path.read_text(encoding="ascii").strip()
-        if token:
-            return token
-        descriptor = os.open(path, os.O_WRONLY)  # The first start was cut off before it wrote.
-    token = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token)
-        file.flush()
-        os.fsync(file.fileno())
-    return token
 
 
 class _Stopped(Exception):

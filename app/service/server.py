@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -24,13 +24,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.service.api import BASE, PUBLIC_PATHS, is_audio_path, make_app
-from app.service.audiofiles import AudioFiles
 from app.service.changes import Changes
-from app.service.database import Database
 from app.service.engines import Engines, load_engines
 from app.service.intake import Intake
 from app.service.limits import Limits
-from app.service.security import Gate, loopback_hosts, require_loopback, stored_token
+from app.service.security import Gate, loopback_hosts, require_loopback
+from app.service.store import open_store
 from app.service.webhooks import Deliverer
 from app.service.worker import Worker
 
@@ -49,19 +48,21 @@ class Service:
 
     app: ASGIApp
     changes: Changes
+    token: str = field(repr=False)
 
 
 @contextmanager
-def opened(folder: Path, engines: Engines, token: str, hosts: frozenset[str], limits: Limits) -> Iterator[Service]:
+def opened(
+    folder: Path, key: bytes, engines: Engines, *, token: str | None, hosts: frozenset[str], limits: Limits
+) -> Iterator[Service]:
     """The service on a folder, working while the block runs: queue, deliveries and the application to serve."""
     with ExitStack() as closing:
         closing.callback(engines.close)
-        database = Database(folder / "service.db")
+        database, files = open_store(folder, key)
         closing.callback(database.close)
-        files = AudioFiles(folder / "audio")
-        with database.reading() as records:
-            known = records.stored_files()
-        files.remove_all_but(known)
+        if token is None:
+            with database.writing() as records:
+                token = records.token()
         changes = Changes()
         deliverer = Deliverer(database)
 
@@ -78,7 +79,7 @@ def opened(folder: Path, engines: Engines, token: str, hosts: frozenset[str], li
         intake = Intake(database=database, files=files, engines=engines, limits=limits, changed=changed)
         inner = make_app(intake, changes)
         gate = Gate(inner, token=token, hosts=hosts, public=PUBLIC_PATHS, limits=limits, is_audio=is_audio_path)
-        yield Service(gate, changes)
+        yield Service(gate, changes, token)
 
 
 def write_line(line: str) -> None:
@@ -90,6 +91,7 @@ def write_line(line: str) -> None:
 def run(
     data_dir: Path,
     *,
+    key: bytes,
     host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
@@ -102,9 +104,10 @@ def run(
 
     Args:
         data_dir: where everything is kept; made when it is not there.
+        key: 32 bytes that seal what is kept; what they do not open is set aside.
         host: an address of this computer.
         port: the port to listen on, or the next free one; 0 for any free one.
-        token: what callers must show; by default one that is made once and kept in ``data_dir``.
+        token: what callers must show; by default one that is made once and kept, sealed.
         announce: gets one JSON line with ``base_url`` and ``token`` when the service answers.
         until_stdin_closes: stop when stdin ends, so that the service does not outlive the one who started it.
         make_engines: makes the transcriber and the note maker.
@@ -114,18 +117,18 @@ def run(
         ValueError: ``host`` is not on this computer.
         FolderInUse: another service works on ``data_dir``.
         ConfigurationProblem: ``service.toml`` cannot be followed.
-        DatabaseProblem: the database is from a newer version, or broken.
+        DatabaseProblem: the database is from a newer version, or the disk does not give it.
     """
     require_loopback(host)
     limits = limits or Limits()
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _only_one(data_dir), _bound(host, port) as listener:
-        token = token or stored_token(data_dir)
+    with only_one(data_dir), _bound(host, port) as listener:
         name, actual = listener.getsockname()[:2]
         base_url = f"http://{f'[{name}]' if ':' in name else name}:{actual}{BASE}"
-        line = json.dumps({"base_url": base_url, "token": token})
         engines = make_engines(data_dir)
-        with opened(data_dir, engines, token, loopback_hosts(host, actual), limits) as service:
+        hosts = loopback_hosts(host, actual)
+        with opened(data_dir, key, engines, token=token, hosts=hosts, limits=limits) as service:
+            line = json.dumps({"base_url": base_url, "token": service.token})
             server = _Server(service, lambda: announce(line))
             with _stopped_by_signals(server):
                 if until_stdin_closes:
@@ -165,8 +168,12 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process. The system lets go of it when the process dies in whatever way."""
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process. The system lets go of it when the process dies in whatever way.
+
+    Raises:
+        FolderInUse: another process holds it.
+    """
     lock = sqlite3.connect(folder / "service.lock", timeout=0, isolation_level=None)
     try:
         lock.execute("BEGIN EXCLUSIVE")

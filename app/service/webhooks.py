@@ -12,13 +12,12 @@ import ipaddress
 import json
 import logging
 import secrets
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
-from app.service.database import Database, Delivery, Records
+from app.service.database import Database, Delivery, Records, StoreError
 from app.service.sessions import Refused, Session, Status
 from app.service.times import iso
 
@@ -117,7 +116,7 @@ class Deliverer:
                 with self._database.reading() as records:
                     due_at = records.next_delivery_at()
                 wait = None if due_at is None else max(0.0, due_at - self._now())
-            except (OSError, sqlite3.Error):
+            except (OSError, StoreError):
                 logger.exception("Webhook deliveries could not be read; trying again.")
                 wait = _FIRST_RETRY_SECONDS
             if not self._stopping:

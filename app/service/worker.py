@@ -20,6 +20,7 @@ from app.service.decoding import decode
 from app.service.engines import Engines
 from app.service.limits import Limits
 from app.service.ports import EngineUnavailable, NoteContent, TemplateUnknown, Transcript, Utterance, Word
+from app.service.sealing import SealBroken
 from app.service.sessions import Chunk, Note, Refused, Session, Status, outcome, transcript_of
 from app.service.webhooks import queue_event
 
@@ -140,14 +141,14 @@ class Worker:
     def _transcribe(self, session: Session, chunk: Chunk) -> None:
         job = (session.id, chunk.number)
         try:
-            decoded = decode(self._files.read(session.folder, chunk.file), None, self._limits)
+            decoded = decode(self._files.read(session.folder, chunk.number, chunk.file), None, self._limits)
             heard = _plain(self._engines.transcriber.transcribe(decoded.samples, session.language).utterances)
         except EngineUnavailable:
             if self._may_wait(session):
                 self._backoff.postpone(job)
                 return
             self._settle_chunk(chunk, "the transcriber was not available")
-        except (OSError, Refused):
+        except (OSError, SealBroken, Refused):
             self._settle_chunk(chunk, "the stored audio could not be read")
         except Exception as exc:  # noqa: BLE001 - whatever one chunk does to an engine, the others go on
             if self._stopping.is_set():
@@ -241,13 +242,19 @@ class Worker:
             overdue = [s for s in records.sessions(Status.CREATED, Status.RECORDING) if s.is_overdue(now)]
             for session in overdue:
                 expire(records, session, now)
-            outdated = records.finished_before(now - self._limits.retention_seconds)
-            for session in outdated:
+            for session in records.finished_before(now - self._limits.retention_seconds):
                 records.remove_session(session.id)
-        for session in outdated:
-            self._files.remove_folder(session.folder)
+        self._remove_audio(now)
         if overdue:
             self._changed()
+
+    def _remove_audio(self, now: float) -> None:
+        """Of sessions that are done with it, and of those that were forgotten."""
+        there = self._files.folders()
+        with self._database.reading() as records:
+            needed = records.folders_needed(now - self._limits.audio_seconds)
+        for folder in there - needed:
+            self._files.remove_folder(folder)
 
 
 def expire(records: Records, session: Session, now: float) -> None:

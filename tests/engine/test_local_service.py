@@ -15,13 +15,14 @@ from tests.engine.stand_ins import LOCAL_COMMAND
 
 _PYTHON = (sys.executable, "-I", "-S", "-c")
 _SECONDS = 20.0
+KEY = bytes(range(32))
 
 
 @contextmanager
 def running(*command: str) -> Iterator[queue.SimpleQueue[Address | Problem]]:
     """What is told of a service while it is kept running."""
     told: queue.SimpleQueue[Address | Problem] = queue.SimpleQueue()
-    service = LocalService(command, on_up=told.put, on_down=told.put)
+    service = LocalService(command, KEY, on_up=told.put, on_down=told.put)
     service.start()
     yield told
     service.close(_SECONDS)
@@ -33,6 +34,17 @@ def test_its_address_is_what_it_prints_and_its_token_is_never_shown() -> None:
     assert isinstance(address, Address)
     assert address.base_url == "http://local/voice/v1"
     assert address.token not in repr(address)
+
+
+def test_its_key_is_the_first_line_that_it_reads_and_is_in_no_place_where_others_look() -> None:
+    repeats = (
+        "import json, os, sys; key = sys.stdin.readline(); "
+        "seen = [*sys.argv, *sys.orig_argv, *os.environ, *os.environ.values()]; "
+        "hidden = not any(key.strip() in place for place in seen); "
+        "print(json.dumps({'base_url': key.strip() + str(hidden)}), flush=True); sys.stdin.read()"
+    )
+    with running(*_PYTHON, repeats) as told:
+        assert told.get(timeout=_SECONDS) == Address(KEY.hex() + "True", "")
 
 
 @pytest.mark.parametrize("line", ["not json", "[]", "{}", '{"token": "t"}', ""])

@@ -30,6 +30,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout
         assert process.stdin
+        process.stdin.write(b"5e" * 32 + b"\n")
+        process.stdin.flush()
         said = json.loads(process.stdout.readline())
         yield said["base_url"], said["token"]
         process.stdin.close()

@@ -2,7 +2,8 @@
 
 ``python -m tests.service.fake_server FOLDER LEASH_PORT [PORT]``
 
-Before each chunk and each note it says on the test's socket what it is about to do, and waits for the word to go on.
+The key comes on stdin, as from the app. Before each chunk and each note it says on the test's socket what it is about
+to do, and waits for the word to go on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from app.service.engines import Engines
 from app.service.ports import NoteContent, Transcript
+from app.service.sealing import read_key
 from app.service.server import run
 from tests.service.peer import TOKEN, ScriptedNoteMaker, ScriptedTranscriber
 
@@ -44,7 +46,14 @@ def main() -> None:
     leash = Leash(int(sys.argv[2]))
     engines = Engines(ScriptedTranscriber(lambda number: leash.ask(f"chunk {number}")), LeashedNoteMaker(leash))
     port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-    run(Path(sys.argv[1]), port=port, token=TOKEN, until_stdin_closes=True, make_engines=lambda _: engines)
+    run(
+        Path(sys.argv[1]),
+        key=read_key(),
+        port=port,
+        token=TOKEN,
+        until_stdin_closes=True,
+        make_engines=lambda _: engines,
+    )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from app.service.security import loopback_hosts
 from app.service.server import opened
 
 TOKEN = "test-token"
+KEY = bytes(range(32))
 HOST = "127.0.0.1:7000"
 BASE = f"http://{HOST}/voice/v1"
 DEADLINE_SECONDS = 20
@@ -108,7 +109,7 @@ def serving(folder: Path, before: Callable[[int], None] = lambda number: None, *
     engines = Engines(transcriber, notes)
     hosts = loopback_hosts("127.0.0.1", 7000)
     with (
-        opened(folder, engines, TOKEN, hosts, Limits(**limits)) as service,
+        opened(folder, KEY, engines, token=TOKEN, hosts=hosts, limits=Limits(**limits)) as service,
         CheckedClient(service.app) as client,
     ):
         yield Peer(service.app, transcriber, notes, client)

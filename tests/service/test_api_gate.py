@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.service.security import require_loopback, stored_token
+from app.service.security import require_loopback
 from tests.service.peer import Peer, error_code, serving, wav
 
 
@@ -37,7 +35,7 @@ def test_an_upload_without_the_token_stores_nothing(peer: Peer, tmp_path: Path) 
         headers={"Authorization": "", "Content-Type": "audio/wav"},
     )
     assert answer.status_code == 401
-    assert list(tmp_path.rglob("*.wav")) == []
+    assert list(tmp_path.rglob("*.sealed")) == []
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:7001", "evil.example:7000", ""])
@@ -65,7 +63,7 @@ def test_too_large(peer: Peer, tmp_path: Path) -> None:
         answer = peer.client.upload(session, 0, b"x" * size)
         assert (answer.status_code, error_code(answer)) == (413, "payload_too_large")
     assert peer.client.post("/sessions", json={"templates": ["x" * 2000]}).status_code == 413
-    assert list(tmp_path.rglob("*.wav")) == []
+    assert list(tmp_path.rglob("*.sealed")) == []
 
 
 def test_unknown_routes_and_methods_are_answered_in_the_protocols_form(peer: Peer) -> None:
@@ -74,14 +72,6 @@ def test_unknown_routes_and_methods_are_answered_in_the_protocols_form(peer: Pee
     wrong = peer.client.request("PATCH", "/sessions")
     assert (wrong.status_code, error_code(wrong)) == (405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
-
-
-def test_the_token_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
-    token = stored_token(tmp_path)
-    assert len(token) >= 32
-    assert stored_token(tmp_path) == token
-    if sys.platform != "win32":
-        assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
 
 
 def test_only_this_computer(tmp_path: Path) -> None:

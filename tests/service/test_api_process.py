@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.peer import DEADLINE_SECONDS, TOKEN, wav
+from tests.service.peer import DEADLINE_SECONDS, KEY, TOKEN, wav
 
 SESSION = "ses_0123456789abcdefghij"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -81,7 +81,7 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, permits: Permits, port: int = 0) -> Iterator[Running]:
+def running(folder: Path, permits: Permits, port: int = 0, key: bytes = KEY) -> Iterator[Running]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.service.fake_server", str(folder), str(permits.port), str(port)],
         stdin=subprocess.PIPE,
@@ -89,6 +89,8 @@ def running(folder: Path, permits: Permits, port: int = 0) -> Iterator[Running]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.write(key.hex().encode() + b"\n")
+    process.stdin.flush()
     try:
         first_line = json.loads(process.stdout.readline())
         with httpx.Client(base_url=first_line["base_url"], headers=HEADERS, timeout=DEADLINE_SECONDS) as http:
@@ -137,7 +139,7 @@ def test_killed_during_upload_and_during_processing_nothing_is_said_twice(tmp_pa
         assert result.json()["transcript"] == "chunk 0\nchunk 1\nchunk 2"
         assert result.json()["templates"]["plain"]["data"] == {"text": "chunk 0\nchunk 1\nchunk 2"}
     assert permits.allowed == ["chunk 0", "chunk 1", "chunk 2", "note plain"]
-    assert len(list(tmp_path.rglob("*.wav"))) == 3
+    assert len(list(tmp_path.rglob("*.sealed"))) == 3
 
 
 def half_an_upload(service: Running) -> None:
@@ -181,7 +183,7 @@ def test_a_second_service_on_the_same_folder_refuses(tmp_path: Path, permits: Pe
     with running(tmp_path, permits):
         second = subprocess.run(
             [sys.executable, "-m", "tests.service.fake_server", str(tmp_path), str(permits.port)],
-            stdin=subprocess.DEVNULL,
+            input=KEY.hex().encode() + b"\n",
             capture_output=True,
             timeout=DEADLINE_SECONDS,
             check=False,
@@ -210,7 +212,7 @@ def test_a_hundred_megabytes_are_refused_and_the_service_goes_on(tmp_path: Path,
             line.sendall(head.encode())
             assert line.recv(1000).startswith(b"HTTP/1.1 413 ")
         assert service.http.get(f"/sessions/{SESSION}").json()["audio_files_received"] == 0
-        assert list(tmp_path.rglob("*.wav")) == []
+        assert list(tmp_path.rglob("*.sealed")) == []
 
 
 def test_chunks_of_many_hands_at_once_are_each_kept_once(tmp_path: Path, permits: Permits) -> None:
@@ -220,7 +222,7 @@ def test_chunks_of_many_hands_at_once_are_each_kept_once(tmp_path: Path, permits
         assert {answer.status_code for answer in answers} == {200}
         body = service.http.get(f"/sessions/{SESSION}").json()
         assert body["audio_files"] == [f"audio_{number}.wav" for number in range(12)]
-    assert len(list(tmp_path.rglob("*.wav"))) == 12
+    assert len(list(tmp_path.rglob("*.sealed"))) == 12
 
 
 def test_a_long_poll_answers_when_the_session_is_done(tmp_path: Path, permits: Permits) -> None:

@@ -283,7 +283,7 @@ def test_names_that_climb_reach_no_file(peer: Peer, tmp_path: Path) -> None:
     for name in ("..%2F..%2Fx_0.wav", "%2Fetc%2Fx_0.wav"):
         assert peer.client.upload(session, 0, name=name).status_code == 404
     peer.client.upload(session, 0, name="audio_0.wav")
-    stored = [path for path in tmp_path.rglob("*") if path.suffix == ".wav"]
+    stored = [path for path in tmp_path.rglob("*") if path.suffix == ".sealed"]
     assert len(stored) == 1
     assert "audio" not in stored[0].name
     assert session not in str(stored[0])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.service.audiofiles import AudioFiles
-from app.service.database import Database
+from app.service.database import Database, DatabaseProblem
 from app.service.engines import Engines
 from app.service.intake import Intake, NewSession, Snapshot
 from app.service.limits import Limits
 from app.service.ports import EngineUnavailable
 from app.service.sessions import NoteStatus, Refused, Session, Status
+from app.service.store import open_store
 from app.service.worker import Worker
-from tests.service.peer import ScriptedNoteMaker, ScriptedTranscriber, wav
+from tests.service.peer import KEY, ScriptedNoteMaker, ScriptedTranscriber, wav
 from tests.store.syncs import watched_syncs
 
 
@@ -27,8 +27,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.clock = 1_700_000_000.0
         self.folder = folder
-        self.database = Database(folder / "service.db")
-        self.files = AudioFiles(folder / "audio")
+        self.database, self.files = open_store(folder, KEY)
         self.transcriber = ScriptedTranscriber()
         self.notes = ScriptedNoteMaker()
         engines = Engines(self.transcriber, self.notes)
@@ -149,7 +148,7 @@ def test_one_chunk_that_must_wait_holds_no_other_up(desk: Desk) -> None:
 
 def test_audio_that_is_lost_on_disk_is_named(desk: Desk) -> None:
     session = desk.session(ended=True)
-    for path in desk.folder.rglob("*.wav"):
+    for path in desk.folder.rglob("*.sealed"):
         path.unlink()
     desk.work()
     assert desk.look(session).chunks[0].problem == "the stored audio could not be read"
@@ -175,6 +174,19 @@ def test_an_ended_session_does_not_expire(desk: Desk) -> None:
     assert desk.look(session).session.status is Status.COMPLETED
 
 
+def test_audio_is_gone_an_hour_after_it_was_of_use(desk: Desk) -> None:
+    done = desk.session(chunks=2, ended=True)
+    desk.work()
+    desk.clock += desk.limits.audio_seconds
+    going_on = desk.session(chunks=2)
+    desk.worker.tidy()
+    assert len(list(desk.folder.rglob("*.sealed"))) == 4
+    desk.clock += 1
+    desk.worker.tidy()
+    assert {path.parent.name for path in desk.folder.rglob("*.sealed")} == {going_on.folder}
+    assert desk.look(done).chunks[0].heard is not None
+
+
 def test_sessions_and_their_audio_are_gone_after_their_retention(desk: Desk) -> None:
     kept_open = desk.session()
     done, expiring = desk.session(ended=True), desk.session()
@@ -186,7 +198,7 @@ def test_sessions_and_their_audio_are_gone_after_their_retention(desk: Desk) -> 
     for session in (kept_open, done, expiring):
         with pytest.raises(Refused, match="no such session"):
             desk.look(session)
-    assert list(desk.folder.rglob("*.wav")) == []
+    assert list(desk.folder.rglob("*.sealed")) == []
 
 
 def test_a_note_asked_for_again_is_made_anew(desk: Desk) -> None:
@@ -204,28 +216,31 @@ def test_a_note_asked_for_again_is_made_anew(desk: Desk) -> None:
 
 def test_what_was_cut_off_before_its_record_is_swept_up(desk: Desk) -> None:
     session = desk.session()
-    desk.files.write(session.folder, "wav", b"half")
-    desk.files.write("ab" * 16, "wav", b"half")
+    desk.files.write(session.folder, 1, b"half")
+    desk.files.write("ab" * 16, 0, b"half")
     with desk.database.reading() as records:
         known = records.stored_files()
     desk.files.remove_all_but(known)
-    assert [path.parent.name for path in desk.folder.rglob("*.wav")] == [session.folder]
+    assert [path.parent.name for path in desk.folder.rglob("*.sealed")] == [session.folder]
     desk.work()
     assert desk.transcriber.heard == [0]
 
 
 def test_the_store_refuses_what_a_newer_version_made(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "service.db")
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
-    with pytest.raises(Exception, match="newer version"):
-        Database(tmp_path / "service.db")
+    database = Database(tmp_path / "service.db", KEY)
+    with database.writing() as records:
+        records._db.execute("PRAGMA user_version=99")
+    database.close()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(DatabaseProblem, match="newer version"):
+        open_store(tmp_path, KEY)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_stored_audio_has_been_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = watched_syncs(monkeypatch)
-    name = AudioFiles(tmp_path / "audio").write("session", "wav", b"audio")
+    name = AudioFiles(tmp_path / "audio", KEY).write("session", 0, b"audio")
     folder = tmp_path / "audio" / "session"
-    assert synced[(folder / name).stat().st_ino] == len(b"audio")
+    assert synced[(folder / name).stat().st_ino] == (folder / name).stat().st_size > len(b"audio")
     if os.name != "nt":
         assert {folder.stat().st_ino, folder.parent.stat().st_ino} <= synced.keys()

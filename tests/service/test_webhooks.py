@@ -18,7 +18,7 @@ import pytest
 from app.service.database import Database, Webhook
 from app.service.sessions import Session, Status
 from app.service.webhooks import MAX_ATTEMPTS, Deliverer, queue_event
-from tests.service.peer import error_code, serving
+from tests.service.peer import KEY, error_code, serving
 
 SECRET = "s" * 32
 
@@ -107,7 +107,7 @@ def test_destinations_that_are_refused(tmp_path: Path, url: str) -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "service.db")
+    database = Database(tmp_path / "service.db", KEY)
     yield database
     database.close()
 
