@@ -228,7 +228,7 @@ class ScribeClient:
 
     def _own(self, address: str) -> httpx.URL | None:
         """An address that the service named, if it lies on the service: credentials and audio go nowhere else."""
-        if not address:
+        if not address or "\\" in address:
             return None
         try:
             place = self._wire.base.join(address)

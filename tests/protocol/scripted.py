@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -58,10 +59,20 @@ def kind_of(call: Callable[[], object]) -> ProblemKind:
 
 
 class RawServer:
-    """Listens on this computer; each connection is handed to ``talk`` after its request's head was read."""
+    """Listens on this computer; each connection is handed to ``talk`` after its request's head was read.
 
-    def __init__(self, talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> None:
+    With ``reads_bodies`` the body has been read, too: whoever answers before that may have its answer lost.
+    """
+
+    def __init__(
+        self,
+        talk: Callable[[socket.socket], None],
+        tls: ssl.SSLContext | None = None,
+        *,
+        reads_bodies: bool = False,
+    ) -> None:
         self._talk = talk
+        self._reads_bodies = reads_bodies
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -87,6 +98,8 @@ class RawServer:
                 line.settimeout(5)
                 with self._tls.wrap_socket(line, server_side=True) if self._tls else line as inner:
                     self.heads.append(_head(inner))
+                    if self._reads_bodies:
+                        _read_body(inner, self.heads[-1])
                     self._talk(inner)
 
 
@@ -95,6 +108,14 @@ def _head(line: socket.socket) -> bytes:
     while b"\r\n\r\n" not in head and not head.startswith(TLS_HELLO) and (piece := line.recv(65536)):
         head += piece
     return head
+
+
+def _read_body(line: socket.socket, start: bytes) -> None:
+    head, _, body = start.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    left = (int(length[1]) if length else 0) - len(body)
+    while left > 0 and (piece := line.recv(65536)):
+        left -= len(piece)
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
