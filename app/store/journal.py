@@ -1,15 +1,23 @@
-"""The journal of a session: its durable events, a line each, in the order in which they were taken in.
+"""The journal of a session: its durable events, a sealed record each, in the order in which they were taken in.
 
-A line is a checksum and a JSON object that names the event's type. Reading stops at the first line that is not
-whole. After a crash that can only be the last one, which is cut off; anything else is kept beside before it is.
+A record is the wall clock and a JSON object that names the event's type. Three things can be wrong with a journal:
+
+- A crash has torn its tail: that is cut off, and was never acknowledged.
+- A record has rotted: it is skipped, and what follows is replayed. The machine takes late and missing facts as they
+  come, and the caller skips an intent that no longer fits; stopping there would forget that the visit was ended,
+  sent and noted, while the audio is recovered from its own log in either case.
+- A newer version has written something that is not known here: reading stops, since nobody can tell what the rest
+  builds upon. The file is kept beside as it was before anything is cut off.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import struct
+import time
 import typing
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +25,24 @@ import msgspec
 
 from app.core.events import Event, Request, RequestFailed
 from app.core.problems import Problem
-from app.store.durable import AppendLog
+from app.store.sealed import Record, SealedLog, is_torn
+
+_CLOCK = struct.Struct("<d")
 
 _TYPES: dict[str, type[Any]] = {t.__name__: t for t in (*typing.get_args(Event), *typing.get_args(Request))}
 
 
 def encode(event: Event) -> bytes:
-    """One line of the journal."""
+    """An event as JSON."""
     entry = {"type": type(event).__name__, "event": msgspec.to_builtins(event)}
     if isinstance(event, RequestFailed):
         entry["request"] = type(event.request).__name__
     # A service may have said anything: numbers of any length, halves of characters. The standard library keeps both.
-    line = json.dumps(entry, separators=(",", ":")).encode("ascii")
-    return b"%08x %s\n" % (zlib.crc32(line), line)
+    return json.dumps(entry, separators=(",", ":")).encode("ascii")
 
 
-def decode(line: bytes) -> Event | None:
-    """The event of a line, or None where the line is torn, rotten, or of a newer version."""
-    checksum, _, content = line.rstrip(b"\n").partition(b" ")
-    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
-        return None
+def decode(content: bytes) -> Event | None:
+    """The event, or None where it is of a newer version."""
     try:
         return _read(json.loads(content))
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError):
@@ -55,20 +61,37 @@ def _read(entry: dict[str, Any]) -> Event:
 class Journal:
     """Append-only, one file a session."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: bytes, *, wall_clock: Callable[[], float] = time.time) -> None:
+        """Read the journal.
+
+        Raises:
+            OSError: the disk cannot be read.
+        """
         self.events: list[Event] = []
         """What was in the journal when it was opened."""
-        written = path.read_bytes() if path.exists() else b""
-        good_bytes = 0
-        for line in written.splitlines(keepends=True):
-            event = decode(line)
+        self.last_written_at = 0.0
+        """When the last of that was written."""
+        self._path = path
+        self._wall_clock = wall_clock
+        self._log = SealedLog(path, key, "journal")
+        self._take_in()
+
+    def _take_in(self) -> None:
+        last: Record | None = None
+        for record in self._log.records():
+            event = decode(record.body[_CLOCK.size :])
             if event is None:
-                break
+                self._set_aside(last)
+                return
             self.events.append(event)
-            good_bytes += len(line)
-        if b"\n" in written[good_bytes:]:
-            shutil.copyfile(path, path.with_suffix(".unreadable"))
-        self._log = AppendLog(path, keep_bytes=good_bytes)
+            self.last_written_at = _CLOCK.unpack_from(record.body)[0]
+            last = record
+        if self._path.exists() and not is_torn(self._path.read_bytes()[last.ends_at if last else 0 :]):
+            self._set_aside(last)
+
+    def _set_aside(self, last: Record | None) -> None:
+        shutil.copyfile(self._path, self._path.with_suffix(".unreadable"))
+        self._log.cut_behind(last)
 
     def append(self, event: Event) -> None:
         """Keep an event; it is on the disk when this returns.
@@ -76,7 +99,7 @@ class Journal:
         Raises:
             OSError: the disk refused it.
         """
-        self._log.append(encode(event))
+        self._log.append(_CLOCK.pack(self._wall_clock()) + encode(event))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,44 +1,52 @@
-"""The spool of one session: every captured sample, the chunks made of them, and the journal.
+"""The spool of one session: every captured sample, the chunks made of them, and the journal, all sealed.
 
-The samples go into a log of checked records as they are captured, before anything else is done with them; chunks
-are files of their own, written whole, so that a repeated upload sends the same bytes. After a crash the log holds
-what was captured since the last chunk, and :meth:`Spool.recover` tells it. Samples are 16 kHz mono, 16-bit little
-endian. Written by the capture thread (``append``, ``seal``), read by the engine and its workers.
+The samples go into a log of sealed records as they are captured, before anything else is done with them; chunks are
+files of their own, written whole, so that a repeated upload sends the same bytes. After a crash the log holds what
+was captured since the last chunk, and :meth:`Spool.recover` tells it. Samples are 16 kHz mono, 16-bit little endian.
+
+The session's own key lies in the file ``key``, in an envelope that only the store's private key opens; without that
+file nothing else in the folder can be read. File names hold numbers only. Chunks lie in a folder for each time that
+they were cut: the highest number counts. Written by the capture thread (``append``, ``seal``), read by the engine
+and its workers.
 """
 
 from __future__ import annotations
 
-import mmap
+import errno
 import re
-import shutil
 import struct
-import zlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import filelock
+from typing import TYPE_CHECKING
 
 from app.core.events import ChunkSealed, Event
-from app.store.durable import AppendLog, write_whole
+from app.store.durable import destroy, patiently, remove_tree, sync_folder, write_whole
 from app.store.journal import Journal
+from app.store.sealed import WHOLE_OVERHEAD, SealedLog, open_whole, seal_whole
 
-_RECORD = struct.Struct("<4sQII")
-_MAGIC = b"SDA1"
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from app.store.keys import SessionKey
+
+_HEAD = struct.Struct("<Qd")
 _CHUNK_NAME = re.compile(r"(\d+)_(\d+)_(\d+)\.chunk")
+_CUTTING_NAME = re.compile(r"cut-(\d{6})")
 _BYTES_PER_SAMPLE = 2
-
-
-class _Record(NamedTuple):
-    first_sample: int
-    pcm: bytes
-    ends_at: int
-    """Where in the log the next one begins."""
 
 
 class SpoolInUse(Exception):
     """Another ScribeDesk is at work on this session."""
+
+
+class SpoolDamaged(Exception):
+    """The session's key is gone or damaged: nothing in the folder can be read any more."""
+
+
+class SpoolErased(SpoolDamaged):
+    """The session was being erased, or had not begun: nothing is left of it now."""
 
 
 @dataclass(frozen=True)
@@ -51,31 +59,74 @@ class Recovered:
 
 
 class Spool:
-    """One session's folder."""
+    """One session's folder, held by this process until :meth:`close`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open a session's folder, making it if need be.
+    def __init__(self, folder: Path, key: bytes, lock: BaseFileLock, wall_clock: Callable[[], float]) -> None:
+        """For :meth:`create` and :meth:`open`."""
+        self._folder = folder
+        self._key = key
+        self._lock = lock
+        self._cutting = _tidy_cuttings(folder)
+        self._journal = Journal(folder / "journal", key, wall_clock=wall_clock)
+        self._audio = SealedLog(self._audio_path, key, "audio")
+        self._found: _Found | None = None
+        self._has_appended = False
+        self._next_sample = 0
+        self._sealed_samples = 0
+
+    @classmethod
+    def create(cls, folder: Path, key: SessionKey, *, wall_clock: Callable[[], float] = time.time) -> Spool:
+        """Begin a session. Its key is on the disk before anything else is.
 
         Raises:
             SpoolInUse: another process has it.
+            OSError: the disk refuses, or there is such a session.
+        """
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lock = _hold(folder)
+        try:
+            if (folder / "key").exists():
+                raise FileExistsError(errno.EEXIST, "there is such a session")
+            write_whole(folder / "key", key.envelope)
+            sync_folder(folder.parent)
+            return cls(folder, key.key, lock, wall_clock)
+        except BaseException:
+            lock.release()
+            raise
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        open_envelope: Callable[[str, bytes], SessionKey],
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> Spool:
+        """Open a session that was begun before.
+
+        Raises:
+            SpoolInUse: another process has it.
+            KeysLocked: as ``open_envelope`` has it.
+            SpoolErased: it was to be erased, which is done now.
+            SpoolDamaged: its key is gone or damaged. The folder is left as it is.
             OSError: the disk refuses.
         """
-        self._chunks = folder / "chunks"
-        for each in (folder, self._chunks):  # One by one: what ``parents`` makes is open to others.
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
-        self._lock = filelock.FileLock(folder / "lock", thread_local=False)
+        if not folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no such session")
+        lock = _hold(folder)
         try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise SpoolInUse(folder.name) from error
-        written = (path.stat().st_mtime for path in (folder / "journal", self._audio_path) if path.exists())
-        self.last_written_at = max(written, default=0.0)
-        """When anything last reached the disk before the spool was opened, seconds since 1970 UTC."""
-        self._journal = Journal(folder / "journal")
-        self._audio: AppendLog | None = None
-        self._next_sample = 0
-        self._sealed_samples = 0
+            _finish_erasing(folder, lock)
+            key = open_envelope(folder.name, _read_envelope(folder)).key
+            return cls(folder, key, lock, wall_clock)
+        except ValueError as error:
+            lock.release()
+            raise SpoolDamaged(str(error)) from error
+        except BaseException:
+            lock.release()
+            raise
+
+    # The journal --------------------------------------------------------------------------------------------------
 
     @property
     def events(self) -> list[Event]:
@@ -83,49 +134,57 @@ class Spool:
         return self._journal.events
 
     def note(self, event: Event) -> None:
-        """Journal an event."""
+        """Journal an event.
+
+        Raises:
+            OSError: the disk refused it.
+        """
         self._journal.append(event)
 
-    def append(self, pcm: bytes) -> None:
-        """Keep captured samples, in order and without a hole.
+    @property
+    def last_written_at(self) -> float:
+        """When anything last reached the disk before the spool was opened, seconds since 1970 UTC, or 0."""
+        return max(self._journal.last_written_at, self._find().at)
+
+    # Captured samples ---------------------------------------------------------------------------------------------
+
+    def append(self, pcm: bytes, at: float) -> None:
+        """Keep captured samples, in order and without a hole. ``at`` is the wall clock's time at their end.
 
         Raises:
             OSError: the disk refused them.
         """
-        if self._audio is None:
-            self._open_audio()
-        assert self._audio is not None
-        head = _RECORD.pack(_MAGIC, self._next_sample, len(pcm), zlib.crc32(pcm))
-        self._audio.append(head + pcm)
+        if not self._has_appended:
+            # Where the log has rotted, the chunks tell how far the recording has come.
+            self._next_sample = max(self._find().end, _end(tuple(self._sealed())))
+        self._audio.append(_HEAD.pack(self._next_sample, at) + pcm)
         self._next_sample += len(pcm) // _BYTES_PER_SAMPLE
+        self._has_appended = True
 
-    def _open_audio(self) -> None:
-        good_bytes = 0
-        for record in self._records():
-            good_bytes = record.ends_at
-            self._next_sample = record.first_sample + len(record.pcm) // _BYTES_PER_SAMPLE
-        # Where the log has rotted, the chunks tell how far the recording has come.
-        self._next_sample = max(self._next_sample, _end(tuple(self._sealed())))
-        self._audio = AppendLog(self._audio_path, keep_bytes=good_bytes)
+    def samples(self) -> Iterator[tuple[int, bytes]]:
+        """All that was captured, as first sample and samples. What has rotted is left out.
+
+        Raises:
+            OSError: the disk cannot be read.
+        """
+        for record in self._audio.records():
+            yield _HEAD.unpack_from(record.body)[0], record.body[_HEAD.size :]
+
+    def _find(self) -> _Found:
+        """What the log held when it was opened. A look at all of it, so it is taken when somebody wants to know."""
+        if self._found is None:
+            end, at = 0, 0.0
+            for record in self._audio.records():
+                first_sample, at = _HEAD.unpack_from(record.body)
+                end = first_sample + (len(record.body) - _HEAD.size) // _BYTES_PER_SAMPLE
+            self._found = _Found(end, at)
+        return self._found
 
     @property
     def _audio_path(self) -> Path:
         return self._folder / "audio"
 
-    def _records(self) -> Iterator[_Record]:
-        """The whole records of the log. Rot costs the record that it is in, no other."""
-        if not self._audio_path.exists() or not self._audio_path.stat().st_size:
-            return
-        with self._audio_path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
-            at = 0
-            while 0 <= at <= len(log) - _RECORD.size:
-                magic, first_sample, size, checksum = _RECORD.unpack_from(log, at)
-                pcm = log[at + _RECORD.size : at + _RECORD.size + size]
-                if magic == _MAGIC and len(pcm) == size and zlib.crc32(pcm) == checksum:
-                    at += _RECORD.size + size
-                    yield _Record(first_sample, pcm, at)
-                else:
-                    at = log.find(_MAGIC, at + 1)
+    # Chunks -------------------------------------------------------------------------------------------------------
 
     def seal(self, index: int, first_sample: int, sample_count: int, data: bytes) -> None:
         """Keep a finished chunk; it is on the disk, whole, when this returns.
@@ -133,55 +192,217 @@ class Spool:
         Raises:
             OSError: the disk refused it.
         """
-        write_whole(self._chunks / f"{index:06d}_{first_sample}_{sample_count}.chunk", data)
+        self._chunks.mkdir(mode=0o700, exist_ok=True)
+        self._write_chunk(self._chunks, ChunkSealed(index, first_sample, sample_count, len(data)), data)
         self._sealed_samples = first_sample + sample_count
 
     @property
     def is_all_sealed(self) -> bool:
         """Whether all that was appended since the spool was opened is in chunks. To be asked between takes."""
-        return self._audio is None or self._next_sample <= self._sealed_samples
+        return not self._has_appended or self._next_sample <= self._sealed_samples
 
     def chunk(self, index: int) -> bytes:
         """The bytes of a chunk, the same at each call.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or has rotted.
         """
         path = next(self._chunks.glob(f"{index:06d}_*.chunk"), None)
         if path is None:
-            raise FileNotFoundError(f"chunk {index}")
-        return path.read_bytes()
+            raise FileNotFoundError(errno.ENOENT, f"no chunk {index}")
+        try:
+            return open_whole(self._key, "chunk", path.name, patiently(path.read_bytes))
+        except ValueError as error:
+            raise OSError(errno.EIO, f"chunk {index} is damaged") from error
 
     def recover(self) -> Recovered:
-        """What is on the disk that the journal may not know of."""
+        """What is on the disk that the journal may not know of.
+
+        Raises:
+            OSError: the disk cannot be read.
+        """
         chunks = tuple(sorted(self._sealed(), key=lambda c: c.index))
         covered = self._sealed_samples = _end(chunks)
         tail = bytearray()
-        for record in self._records():
-            lost = record.first_sample - covered - len(tail) // _BYTES_PER_SAMPLE
+        for first_sample, pcm in self.samples():
+            lost = first_sample - covered - len(tail) // _BYTES_PER_SAMPLE
             tail += bytes(max(0, lost) * _BYTES_PER_SAMPLE)  # Silence keeps the place of what has rotted.
-            tail += record.pcm[max(0, covered - record.first_sample) * _BYTES_PER_SAMPLE :]
+            tail += pcm[max(0, covered - first_sample) * _BYTES_PER_SAMPLE :]
         return Recovered(chunks, covered, bytes(tail))
 
+    def cut_again(self) -> NewCutting:
+        """Begin to make all chunks anew. Until that is committed the old ones are there, and after a crash again."""
+        return NewCutting(self)
+
+    @property
+    def _chunks(self) -> Path:
+        return _cutting_folder(self._folder, self._cutting)
+
+    def _write_chunk(self, folder: Path, chunk: ChunkSealed, data: bytes) -> None:
+        name = f"{chunk.index:06d}_{chunk.first_sample}_{chunk.sample_count}.chunk"
+        write_whole(folder / name, seal_whole(self._key, "chunk", name, data))
+
     def _sealed(self) -> Iterator[ChunkSealed]:
-        for path in self._chunks.iterdir():
+        for path in self._chunks.glob("*.chunk"):
             if match := _CHUNK_NAME.fullmatch(path.name):
                 index, first_sample, sample_count = map(int, match.groups())
-                yield ChunkSealed(index, first_sample, sample_count, path.stat().st_size)
+                yield ChunkSealed(index, first_sample, sample_count, max(0, path.stat().st_size - WHOLE_OVERHEAD))
+
+    def _use_cutting(self, made: Path) -> None:
+        old = self._chunks
+        target = _cutting_folder(self._folder, self._cutting + 1)
+        patiently(lambda: made.rename(target))
+        sync_folder(self._folder)
+        self._cutting += 1
+        self._sealed_samples = _end(tuple(self._sealed()))
+        remove_tree(old)
+
+    # The end of it ------------------------------------------------------------------------------------------------
+
+    @property
+    def audio_bytes(self) -> int:
+        """What captured samples and chunks take up on the disk."""
+        files = [self._audio_path, *self._chunks.glob("*.chunk")]
+        return sum(path.stat().st_size for path in files if path.exists())
+
+    def erase_audio(self) -> None:
+        """Remove samples and chunks; key and journal stay. Nothing may be captured or cut meanwhile.
+
+        Raises:
+            OSError: the samples are still there.
+        """
+        self._audio.close()
+        patiently(lambda: self._audio_path.unlink(missing_ok=True))
+        for folder in self._folder.glob("cut-*"):
+            remove_tree(folder)
+        sync_folder(self._folder)
 
     def erase(self) -> None:
-        """Remove the session from the disk, journal and all."""
-        self.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Remove the session from the disk, its key first: from then on nobody can read what may be left.
+
+        A crash in the middle is made good when the folder is opened the next time.
+
+        Raises:
+            OSError: something is left; to be called again.
+        """
+        self._close_files()
+        key = self._folder / "key"
+        if key.exists():
+            patiently(lambda: key.rename(_erased_key(self._folder)))
+            sync_folder(self._folder)
+        _erase(self._folder, self._lock)
 
     def close(self) -> None:
         """Let go of the files."""
-        self._journal.close()
-        if self._audio is not None:
-            self._audio.close()
+        self._close_files()
         self._lock.release()
+
+    def _close_files(self) -> None:
+        self._journal.close()
+        self._audio.close()
+
+
+class NewCutting:
+    """Chunks that take the place of all others once they are committed. Used by one worker."""
+
+    def __init__(self, spool: Spool) -> None:
+        """For :meth:`Spool.cut_again`."""
+        self._spool = spool
+        self._folder = spool._folder / "cut.new"
+        self._chunks: list[ChunkSealed] = []
+        remove_tree(self._folder)
+        self._folder.mkdir(mode=0o700)
+
+    def seal(self, index: int, first_sample: int, sample_count: int, data: bytes) -> None:
+        """Keep a finished chunk among the new ones.
+
+        Raises:
+            OSError: the disk refused it.
+        """
+        chunk = ChunkSealed(index, first_sample, sample_count, len(data))
+        self._spool._write_chunk(self._folder, chunk, data)
+        self._chunks.append(chunk)
+
+    def commit(self) -> tuple[ChunkSealed, ...]:
+        """Let the new chunks count, all of them at once, and remove the old ones.
+
+        Raises:
+            OSError: the old ones count.
+        """
+        self._spool._use_cutting(self._folder)
+        return tuple(self._chunks)
+
+    def abandon(self) -> None:
+        """Leave the old chunks as they are."""
+        remove_tree(self._folder)
+
+
+@dataclass(frozen=True)
+class _Found:
+    end: int
+    """The sample behind the log's last."""
+    at: float
+    """When that was written."""
 
 
 def _end(chunks: Sequence[ChunkSealed]) -> int:
     """The sample behind the last one that is in a chunk."""
     return max((c.first_sample + c.sample_count for c in chunks), default=0)
+
+
+def _hold(folder: Path) -> BaseFileLock:
+    import filelock
+
+    lock = filelock.FileLock(folder / "lock", thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise SpoolInUse(folder.name) from error
+    return lock
+
+
+def _read_envelope(folder: Path) -> bytes:
+    try:
+        return patiently((folder / "key").read_bytes)
+    except FileNotFoundError as error:
+        raise SpoolDamaged("the session's key is gone") from error
+
+
+def _cutting_folder(folder: Path, number: int) -> Path:
+    return folder / f"cut-{number:06d}"
+
+
+def _tidy_cuttings(folder: Path) -> int:
+    """The number of the cutting that counts. What a crash left of others is removed."""
+    numbers = sorted(int(match[1]) for each in folder.iterdir() if (match := _CUTTING_NAME.fullmatch(each.name)))
+    for leftover in (folder / "cut.new", *(_cutting_folder(folder, number) for number in numbers[:-1])):
+        remove_tree(leftover)
+    return numbers[-1] if numbers else 0
+
+
+def _erased_key(folder: Path) -> Path:
+    return folder / "key.erased"
+
+
+def _finish_erasing(folder: Path, lock: BaseFileLock) -> None:
+    """Remove a session that a crash kept from being erased, or from having a key: nothing can be in that one."""
+    is_empty = not any((folder / name).exists() for name in ("key", "journal", "audio"))
+    if is_empty or _erased_key(folder).exists():
+        _erase(folder, lock)
+        raise SpoolErased(folder.name)
+
+
+def _erase(folder: Path, lock: BaseFileLock) -> None:
+    """Destroy the key, then remove everything; what tells that it is to be erased goes last."""
+    key = _erased_key(folder)
+    if key.exists():
+        destroy(key)
+    for path in folder.iterdir():
+        if path.is_dir():
+            remove_tree(path)
+        elif path.name not in (key.name, "lock"):
+            patiently(path.unlink)
+    key.unlink(missing_ok=True)
+    lock.release()
+    remove_tree(folder)
+    sync_folder(folder.parent)
