@@ -79,7 +79,7 @@ class Answer:
     def retry_after_seconds(self, now: float) -> float | None:
         """What ``Retry-After`` asks for, as a number or an HTTP date; junk is no wish. Not clamped."""
         text = self.headers.get("retry-after", "").strip()
-        if re.fullmatch(r"[+-]?\d{1,12}(\.\d{1,6})?", text):
+        if re.fullmatch(r"[+-]?\d{1,12}(\.\d{1,6})?", text, re.ASCII):
             return float(text)
         moment = http_date(text)
         return None if moment is None else moment - now
