@@ -1,15 +1,17 @@
-"""The program of the process that holds the microphone, through PortAudio; nothing else in the app knows it.
+"""The program of the process that holds the sound system; nothing else in the app touches it.
 
 PortAudio may hang or crash with the sound system, freezes its device list when it starts, and loses audio when its
 callback must wait for a busy interpreter. So it lives in a process that does nothing else, serves one request, and
 is killed rather than waited for. It imports as little as it can, since a visit waits for its start.
 
-A request is a line of JSON on stdin: ``{"list": true}`` or ``{"open": [name, host_api]}``. Answers on stdout are
-records: ``HEAD``, then a body, JSON save for a block, which is ``BLOCK`` and its frames. The line ``end`` asks for
-the last block; the end of stdin ends the process at once.
+A request is a line of JSON on stdin: ``{"list": true}``, ``{"watch": true}``, ``{"open": [name, host_api]}``, or
+``{"play": rate_hz, "bytes": count}`` with samples behind it. Answers on stdout are records: ``HEAD``, then a body,
+JSON save for a block, which is ``BLOCK`` and its frames. The line ``end`` asks for the last block; the end of stdin
+ends the process at once, unless the request says what to do ``after_death`` of the app.
 
-PortAudio's callback copies into a queue, the main thread writes, a third one listens to stdin. When the app does not
-read for a while, as when it is stopped, the queue grows; only a full one loses audio, and says so.
+PortAudio's callback copies into a queue, the main thread writes, a third one listens to stdin, a fourth one to the
+sound server. When the app does not read for a while, as when it is stopped, the queue grows; only a full one loses
+audio, and says so.
 """
 
 from __future__ import annotations
@@ -22,31 +24,52 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, BinaryIO, NoReturn
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+from app.audio.portaudio import LOST, NO_MICROPHONE, Devices, Refused, play, portaudio, start_stream
+from app.audio.sound_server import HOST_API, ServerGone, ServerSource, SoundServer
+from app.audio.survivor import OpenLog, Survivor
 
 HEAD = struct.Struct("<cI")
 """A record's kind and the length of its body."""
-BLOCK = struct.Struct("<d?")
-"""The monotonic time at which a block was complete, and whether audio was lost before it."""
+BLOCK = struct.Struct("<ddd?")
+"""When a block was complete, by a clock that counts sleep and by the wall clock; how long this process has slept so
+far; whether audio was lost before the block."""
 STARTED, DEVICES, OPENED, BLOCK_KIND, FAILED, OVER = b"S", b"D", b"O", b"B", b"F", b"E"
-"""``STARTED`` comes before PortAudio is touched: a slow computer is not a sound system that hangs."""
+"""``STARTED`` comes before the sound system is touched: a slow computer is not a sound system that hangs."""
 END = b"end\n"
 
-_RATE_HZ = 16_000
-_LATENCY_SECONDS = 0.15
-"""Less loses audio when the machine is busy; more makes the meter jump."""
 _LAST_BLOCK_SECONDS = 0.3
+_LOOK_SECONDS = 0.5
+_LATE_SECONDS = 0.5
 _QUEUE_BYTES = 48 * 1024 * 1024
 """Four minutes of the richest form that is usual, 25 of the one that is asked for first."""
-_BEST_HOST_API = {"win32": "Windows WASAPI", "darwin": "Core Audio"}
-"""Where one device is offered by several host APIs: the one with whole names and without detours."""
+_RECONNECT_SECONDS = 0.4
+_LIST_AGAIN_SECONDS = 3.0
+_PING_SECONDS = 2.0
+_HUNG_SECONDS = 3.0
+
+_SLEEPLESS_CLOCK = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform, "")
+_Microphones = list[tuple[str, str, bool]]
+"""Name, host API and whether it is the default."""
 
 
-def main() -> NoReturn:
-    """Serve one request, then leave without asking PortAudio, which may hang on its way out."""
+def now() -> float:
+    """Seconds by a clock that is never set and counts sleep. Windows' own monotonic one does."""
+    if sys.platform != "win32" and _SLEEPLESS_CLOCK:
+        return time.clock_gettime(getattr(time, _SLEEPLESS_CLOCK))
+    return time.monotonic()
+
+
+def main(open_log: OpenLog | None = None) -> NoReturn:
+    """Serve one request, then leave without asking PortAudio, which may hang on its way out.
+
+    ``open_log`` opens what is recorded into after the app's death.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and a log-off are for the app, whose end is seen on stdin
         signal.signal(number, signal.SIG_IGN)
     # By number, since a windowed program on Windows has no sys.stdin; and whatever a library prints must not get
@@ -56,41 +79,40 @@ def main() -> NoReturn:
     os.dup2(2, 1)
     with suppress(OSError):  # The app is gone.
         records.tell(STARTED)
-        _serve(requests, records)
+        _serve(requests, records, open_log)
     os._exit(0)
 
 
-def _serve(requests: BinaryIO, records: _Records) -> None:
+def _serve(requests: BinaryIO, records: _Records, open_log: OpenLog | None) -> None:
     line = requests.readline()
     if not line:
         return
     request = json.loads(line)
-    recording = _Recording()
+    survivor = Survivor(request.get("after_death"), open_log)
+    recording = _Recording(survivor)
+    pcm = requests.read(request.get("bytes", 0))
     threading.Thread(target=_obey, args=(requests, recording), name="obey", daemon=True).start()
     try:
-        with _portaudio() as library:
-            devices = _Devices(library)
-            if "open" not in request:
-                records.tell(DEVICES, devices.all_on_offer())
-                return
+        if "list" in request:
+            records.tell(DEVICES, _microphones())
+        elif "watch" in request:
+            _watch(records)
+        elif "play" in request:
+            _play(pcm, request["play"], records)
+        else:
             name, host_api = request["open"]
-            stream = recording.begin(library, devices, devices.find(name, host_api), records)
-    except _NoMicrophone as failure:
-        records.tell(FAILED, str(failure))
-        return
-    recording.write(records)
-    del stream  # until here it must not be collected
+            stream = _open(name, host_api, recording, records)
+            recording.write(records)
+            del stream  # until here it must not be collected
+    except Refused as failure:
+        records.tell(FAILED, [failure.kind, str(failure)])
 
 
 def _obey(requests: BinaryIO, recording: _Recording) -> None:
     for line in requests:
         if line == END:
             recording.end()
-    os._exit(0)
-
-
-class _NoMicrophone(Exception):
-    pass
+    recording.on_app_gone()
 
 
 class _Records:
@@ -107,6 +129,141 @@ class _Records:
         self._pipe.flush()
 
 
+# Listing ----------------------------------------------------------------------------------------------------------
+
+
+def _microphones() -> _Microphones:
+    with suppress(ServerGone):
+        return _of_server(SoundServer().sources())
+    with portaudio() as library:
+        return Devices(library).all_on_offer()
+
+
+def _of_server(sources: list[ServerSource]) -> _Microphones:
+    return [(source.name, HOST_API, source.is_default) for source in sources]
+
+
+def _watch(records: _Records) -> None:
+    """Tell the microphones whenever they are others than before. A sound system that hangs has none."""
+    seen: queue.SimpleQueue[_Microphones] = queue.SimpleQueue()
+    watch = _watch_server if sys.platform == "linux" else _watch_portaudio
+    threading.Thread(target=watch, args=(seen.put,), name="watch", daemon=True).start()
+    told: _Microphones | None = None
+    while True:
+        microphones: _Microphones = []
+        with suppress(queue.Empty):
+            microphones = seen.get(timeout=_HUNG_SECONDS + (_LIST_AGAIN_SECONDS if told is None else 0))
+        if microphones != told:
+            records.tell(DEVICES, microphones)
+            told = microphones
+
+
+def _watch_server(see: Callable[[_Microphones], None]) -> NoReturn:
+    cards = None
+    without: _Microphones = []
+    while True:
+        with suppress(ServerGone):
+            server = SoundServer()
+            try:
+                while True:
+                    see(_of_server(server.sources()))
+                    server.wait(_PING_SECONDS)
+            finally:
+                server.close()
+        # Without a server there may still be sound cards; PortAudio is asked only when those are others.
+        if (cards_now := _sound_cards()) != cards:
+            cards, without = cards_now, _of_portaudio() if cards_now else []
+        see(without)
+        time.sleep(_RECONNECT_SECONDS)
+
+
+def _sound_cards() -> str:
+    with suppress(OSError):
+        return Path("/proc/asound/cards").read_text(encoding="utf-8")
+    return ""
+
+
+def _watch_portaudio(see: Callable[[_Microphones], None]) -> NoReturn:
+    while True:
+        see(_of_portaudio())
+        time.sleep(_LIST_AGAIN_SECONDS - 1.0)
+
+
+def _of_portaudio() -> _Microphones:
+    """The devices by tables that are read anew, which takes a stop and a start."""
+    with suppress(Refused), portaudio() as library:
+        library._terminate()
+        library._initialize()
+        return Devices(library).all_on_offer()
+    return []
+
+
+def _play(pcm: bytes, rate_hz: int, records: _Records) -> None:
+    with portaudio() as library:
+        records.tell(OPENED)
+        play(library, pcm, rate_hz)
+    records.tell(OVER)
+
+
+# Recording --------------------------------------------------------------------------------------------------------
+
+
+def _open(name: str, host_api: str, recording: _Recording, records: _Records) -> Any:
+    """Start the stream of the wanted microphone, or of the default one when that is not there, and tell its form."""
+    with suppress(ServerGone):
+        server = SoundServer()
+        return _open_source(server, _wanted_source(server, name, host_api), name, recording, records)
+    with portaudio() as library:
+        devices = Devices(library)
+        index = devices.find(name, host_api)
+        is_substitute = bool(name) and index is None
+        index = devices.default() if index is None else index
+        stream = recording.begin(library, index, devices.all[index])
+        _tell_form(records, str(devices.all[index]["name"]), is_substitute, stream)
+    return stream
+
+
+def _wanted_source(server: SoundServer, name: str, host_api: str) -> ServerSource:
+    sources = server.sources()
+    wanted = [s for s in sources if name and s.name == name and host_api in ("", HOST_API)]
+    for source in (*wanted, *(s for s in sources if s.is_default)):
+        return source
+    raise Refused(NO_MICROPHONE, "the sound server has no default microphone")
+
+
+def _open_source(
+    server: SoundServer, source: ServerSource, wanted: str, recording: _Recording, records: _Records
+) -> Any:
+    # Named to the server's client library before PortAudio loads that: a stream that asks for a source is not moved
+    # when the default becomes another one.
+    os.environ["PULSE_SOURCE"] = os.environ["PIPEWIRE_NODE"] = source.id
+    with portaudio() as library:
+        devices = Devices(library)
+        index = devices.of_sound_server()
+        if index is None:
+            raise Refused(NO_MICROPHONE, "ALSA has no device for the sound server; install its plug-in")
+        stream = recording.begin(library, index, devices.all[index])
+    _tell_form(records, source.name, bool(wanted) and source.name != wanted, stream)
+    threading.Thread(target=_guard, args=(server, source.number, recording), name="guard", daemon=True).start()
+    return stream
+
+
+def _tell_form(records: _Records, name: str, is_substitute: bool, stream: Any) -> None:
+    form = {"name": name, "is_substitute": is_substitute, "rate": int(stream.samplerate), "channels": stream.channels}
+    records.tell(OPENED, form)
+
+
+def _guard(server: SoundServer, source_number: int, recording: _Recording) -> None:
+    """End the recording when its source goes away: the server would go on with another one and not say so."""
+    with suppress(ServerGone):  # PortAudio tells that by itself.
+        while True:
+            if source_number not in (source.number for source in server.sources()):
+                return recording.fail("the microphone was unplugged")
+            if server.recorded_number() not in (None, source_number):
+                return recording.fail("the sound server went on with another microphone")
+            server.wait()
+
+
 class _Mark(Enum):
     """What may stand in the queue among blocks."""
 
@@ -115,20 +272,29 @@ class _Mark(Enum):
     LOOK_AGAIN = auto()
 
 
+class _Heard(NamedTuple):
+    at: float
+    wall_time: float
+    has_lost: bool
+    frames: bytes
+
+
 class _Recording:
     """Blocks on their way from PortAudio to the pipe."""
 
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[bytes | _Mark] = queue.SimpleQueue()
+    def __init__(self, survivor: Survivor) -> None:
+        self._queue: queue.SimpleQueue[_Heard | _Mark] = queue.SimpleQueue()
         self._put_bytes = self._taken_bytes = 0
         self._has_dropped = False
         self._is_ending = False
+        self._asleep_seconds = 0.0
+        self._why_over = "the stream ended by itself"
+        self._survivor = survivor
 
-    def begin(self, library: Any, devices: _Devices, index: int, records: _Records) -> Any:
-        """Start the stream, and tell its form."""
-        device = devices.all[index]
-        stream = _started_stream(library, index, device, callback=self._on_block, finished_callback=self._on_finished)
-        records.tell(OPENED, {"name": device["name"], "rate": int(stream.samplerate), "channels": stream.channels})
+    def begin(self, library: Any, index: int, device: Mapping[str, Any]) -> Any:
+        """Start the stream."""
+        stream = start_stream(library, index, device, callback=self._on_block, finished_callback=self._on_finished)
+        self._survivor.form = (int(stream.samplerate), stream.channels)
         return stream
 
     def end(self) -> None:
@@ -136,115 +302,70 @@ class _Recording:
         self._is_ending = True
         self._queue.put(_Mark.LOOK_AGAIN)
 
+    def fail(self, why: str) -> None:
+        """What comes from now on is not what was asked for."""
+        self._why_over = why
+        self._queue.put(_Mark.STREAM_IS_OVER)
+
+    def on_app_gone(self) -> None:
+        """Nobody is left to write to."""
+        if self._is_ending or not self._survivor.is_able:
+            os._exit(0)
+        self._survivor.on_app_gone()
+        self._queue.put(_Mark.LOOK_AGAIN)
+
     def write(self, records: _Records) -> None:
         """Write blocks until the last one is out."""
         while (item := self._next()) not in (_Mark.LAST_BLOCK_IS_IN, _Mark.STREAM_IS_OVER):
-            if isinstance(item, bytes):
-                self._taken_bytes += len(item)
-                records.write(BLOCK_KIND, item)
-        if self._is_ending:
+            if isinstance(item, _Heard):
+                self._taken_bytes += len(item.frames)
+                self._pass_on(item, records)
+            if self._survivor.is_over:
+                return
+        if self._survivor.is_recording:
+            self._survivor.close()
+        elif self._is_ending:
             records.tell(OVER)
         else:
-            records.tell(FAILED, "the stream ended by itself")
+            records.tell(FAILED, [LOST, self._why_over])
 
-    def _next(self) -> bytes | _Mark:
+    def _pass_on(self, heard: _Heard, records: _Records) -> None:
+        self._survivor.remember(heard.wall_time, heard.frames)
+        if self._survivor.is_recording:
+            return
+        head = BLOCK.pack(heard.at, heard.wall_time, self._asleep_seconds, heard.has_lost)
         try:
-            return self._queue.get(timeout=_LAST_BLOCK_SECONDS if self._is_ending else None)
+            records.write(BLOCK_KIND, head + heard.frames)
+        except OSError:
+            if not self._survivor.is_able:
+                raise
+            self._survivor.on_app_gone()
+
+    def _next(self) -> _Heard | _Mark:
+        """The next item; a look takes half a second at most, unless this process was not allowed to run."""
+        seconds = _LAST_BLOCK_SECONDS if self._is_ending else _LOOK_SECONDS
+        began = now()
+        try:
+            item: _Heard | _Mark = self._queue.get(timeout=seconds)
         except queue.Empty:
-            return _Mark.LAST_BLOCK_IS_IN
+            item = _Mark.LAST_BLOCK_IS_IN if self._is_ending else _Mark.LOOK_AGAIN
+        late = now() - began - seconds
+        if late > _LATE_SECONDS:
+            self._asleep_seconds += late
+        return item
 
     def _on_block(self, frames: Any, _count: int, _time: Any, status: Any) -> None:
         is_full = self._put_bytes - self._taken_bytes > _QUEUE_BYTES
         if not is_full:
-            has_lost = self._has_dropped or bool(status.input_overflow)
-            block = BLOCK.pack(time.monotonic(), has_lost) + bytes(frames)
-            self._put_bytes += len(block)
-            self._queue.put(block)
+            heard = _Heard(now(), time.time(), self._has_dropped or bool(status.input_overflow), bytes(frames))
+            self._put_bytes += len(heard.frames)
+            self._queue.put(heard)
         self._has_dropped = is_full
         if self._is_ending:
             self._queue.put(_Mark.LAST_BLOCK_IS_IN)
 
     def _on_finished(self) -> None:
         self._queue.put(_Mark.STREAM_IS_OVER)
-
-
-@contextmanager
-def _portaudio() -> Iterator[Any]:
-    try:
-        import sounddevice
-    except Exception as error:
-        # Loading is also PortAudio's start, and without the library there is no class for its failures.
-        raise _NoMicrophone(str(error)) from error
-    try:
-        yield sounddevice
-    except sounddevice.PortAudioError as error:
-        raise _NoMicrophone(str(error)) from error
-
-
-class _Devices:
-    """PortAudio's tables, read once."""
-
-    def __init__(self, library: Any) -> None:
-        self.all: list[Mapping[str, Any]] = list(library.query_devices())
-        self._host_apis: list[Mapping[str, Any]] = list(library.query_hostapis())
-
-    def all_on_offer(self) -> list[tuple[str, str, bool]]:
-        """Name, host API and whether it is the default."""
-        return [(self.all[i]["name"], self._host_api(i), i == self._default()) for i in self._on_offer()]
-
-    def find(self, name: str, host_api: str) -> int:
-        if not name and self._default() < 0:
-            raise _NoMicrophone("the system has no default microphone")
-        if not name:
-            return self._default()
-        for index in self._on_offer():
-            if self.all[index]["name"] == name and host_api in ("", self._host_api(index)):
-                return index
-        raise _NoMicrophone(f"{name} is not connected")
-
-    def _on_offer(self) -> list[int]:
-        """Inputs, of the best host API alone where that has any."""
-        inputs = [i for i, device in enumerate(self.all) if device["max_input_channels"] > 0]
-        best = [i for i in inputs if self._host_api(i) == _BEST_HOST_API.get(sys.platform)]
-        return best or inputs
-
-    def _host_api(self, index: int) -> str:
-        return str(self._host_apis[self.all[index]["hostapi"]]["name"])
-
-    def _default(self) -> int:
-        best = _BEST_HOST_API.get(sys.platform)
-        for host_api in sorted(self._host_apis, key=lambda api: api["name"] != best):
-            if host_api["default_input_device"] >= 0:
-                return int(host_api["default_input_device"])
-        return -1
-
-
-def _started_stream(library: Any, index: int, device: Mapping[str, Any], **callbacks: Any) -> Any:
-    *attempts, last = _forms(device)
-    for form in attempts:
-        with suppress(library.PortAudioError):
-            return _start(library, index, form, callbacks)
-    return _start(library, index, last, callbacks)
-
-
-def _forms(device: Mapping[str, Any]) -> list[tuple[float, int]]:
-    """Rates and channel counts to ask for, the most welcome first."""
-    own_rate, all_channels = device["default_samplerate"], device["max_input_channels"]
-    return list(dict.fromkeys(((_RATE_HZ, 1), (own_rate, 1), (own_rate, all_channels))))
-
-
-def _start(library: Any, index: int, form: tuple[float, int], callbacks: Mapping[str, Any]) -> Any:
-    rate_hz, channels = form
-    # Raw, since the other kind of stream takes numpy, whose import takes longer than all the rest.
-    stream = library.RawInputStream(
-        samplerate=rate_hz, device=index, channels=channels, dtype="int16", latency=_LATENCY_SECONDS, **callbacks
-    )
-    try:
-        stream.start()
-    except library.PortAudioError:
-        stream.close()
-        raise
-    return stream
 
 
 if __name__ == "__main__":

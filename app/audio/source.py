@@ -5,7 +5,8 @@ All of a source is used by one thread, save ``end``, which any thread may call a
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from app.audio.signal import Block
 from app.core.problems import Problem
@@ -40,3 +41,26 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go. Returns soon, whatever the driver does; harmless when not open."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """When a block was heard, by whoever heard it."""
+
+    heard_at: float
+    """When the block was complete, by a clock that is never set and goes on while the computer sleeps."""
+    wall_time: float
+    """The same in seconds since 1970 UTC."""
+    asleep_seconds: float = 0.0
+    """How long the listener had not been allowed to run by then, all in all."""
+    has_lost: bool = False
+    """The driver or the listener says that audio was lost before the block."""
+
+
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source that hears the world as it happens: what it misses is gone, and its silence is a fault."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """Of the block that was read last."""

@@ -1,7 +1,8 @@
-"""A virtual microphone: a PulseAudio server of the test's own, into which it can speak.
+"""Virtual microphones: a PulseAudio server of the test's own, into which it can speak.
 
-``play`` speaks into the microphone; ``environment`` makes a program listen to it. The server never shares anything
-with a sound system that may already run here.
+There are two, ``microphone`` and ``headset``, of which the first is plugged in at the start. ``play`` speaks into
+one; ``environment`` makes a program listen. What is spoken goes on while a microphone is unplugged. The server never
+shares anything with a sound system that may already run here.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from types import TracebackType
 _READY_SECONDS = 10.0
 _END_SECONDS = 5.0
 _SERVER = ("-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--log-target=null")
+NAMES = {"microphone": "Microphone", "headset": "Headset"}
+"""The microphones, and what a person calls them."""
+
+
+def _sink(name: str, description: str, channels: int) -> tuple[str, str]:
+    form = f"rate=48000 channels={channels}"
+    return "-L", f"module-null-sink sink_name={name} {form} sink_properties=device.description={description}"
+
+
 _DEVICES = (
-    "-L",
-    "module-null-sink sink_name=speakers rate=48000 channels=2 sink_properties=device.description=Speakers",
-    "-L",
-    "module-null-sink sink_name=micfeed rate=48000 channels=1 sink_properties=device.description=MicFeed",
-    "-L",
-    "module-remap-source source_name=microphone master=micfeed.monitor channels=1"
-    " source_properties=device.description=Microphone",
+    *_sink("speakers", "Speakers", 2),
+    *(word for name, called in NAMES.items() for word in _sink(f"{name}-feed", f"{called}Feed", 1)),
 )
-_LISTEN = ("--latency-msec=10", "-d", "microphone")
 
 
 def is_available() -> bool:
@@ -50,6 +54,7 @@ class PulseRig:
         }
         self._programs: list[subprocess.Popen[bytes]] = []
         self._server: subprocess.Popen[bytes] | None = None
+        self._plugged: dict[str, str] = {}
 
     def __enter__(self) -> PulseRig:
         self.start()
@@ -61,7 +66,7 @@ class PulseRig:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and wait until its microphone delivers."""
+        """Start the server, anew if it was killed, and wait until its microphone delivers."""
         self._server = self._run("pulseaudio", *_SERVER, "-L", self._socket_module(), *_DEVICES)
         deadline = time.monotonic() + _READY_SECONDS
         while self._call("pactl", "info").returncode:
@@ -69,8 +74,10 @@ class PulseRig:
                 self.stop()
                 raise RuntimeError("PulseAudio did not start")
         self._must("pactl", "set-default-sink", "speakers")
-        self._must("pactl", "set-default-source", "microphone")
         self._keep_awake()
+        self._plugged.clear()
+        self.plug("microphone")
+        self.set_default("microphone")
 
     def stop(self) -> None:
         """End all that was started, and remove the files."""
@@ -81,17 +88,28 @@ class PulseRig:
         self._server = None
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def play(self, path: Path) -> subprocess.Popen[bytes]:
-        """Speak a sound file into the microphone; the process ends with it."""
-        return self._run("paplay", "--device=micfeed", str(path))
+    def play(self, path: Path, into: str = "microphone") -> subprocess.Popen[bytes]:
+        """Speak a sound file into a microphone; the process ends with it."""
+        return self._run("paplay", f"--device={into}-feed", str(path))
 
-    def mute(self, is_muted: bool = True) -> None:
-        """Mute the microphone: it goes on delivering, silence."""
-        self._must("pactl", "set-source-mute", "microphone", "1" if is_muted else "0")
+    def plug(self, name: str) -> None:
+        """Plug a microphone in. It does not become the default by that, unless there was none."""
+        source = f"source_name={name} master={name}-feed.monitor channels=1"
+        properties = f"source_properties=device.description={NAMES[name]}"
+        loaded = self._must("pactl", "load-module", "module-remap-source", *source.split(), properties)
+        self._plugged[name] = loaded.decode().strip()
 
-    def unload(self) -> None:
-        """Unplug the microphone. The server may move its listeners to another source."""
-        self._must("pactl", "unload-module", "module-remap-source")
+    def unplug(self, name: str = "microphone") -> None:
+        """Unplug a microphone. The server moves its listeners to another source, if there is one."""
+        self._must("pactl", "unload-module", self._plugged.pop(name))
+
+    def set_default(self, name: str) -> None:
+        """Make a microphone the one that the system prefers."""
+        self._must("pactl", "set-default-source", name)
+
+    def mute(self, is_muted: bool = True, name: str = "microphone") -> None:
+        """Mute a microphone: it goes on delivering, silence."""
+        self._must("pactl", "set-source-mute", name, "1" if is_muted else "0")
 
     def kill(self) -> None:
         """Kill the server, as a crash would."""
@@ -106,13 +124,15 @@ class PulseRig:
 
     def _keep_awake(self) -> None:
         # An idle null sink wakes every 2 s only; a listener keeps its blocks short, so that speech comes at once.
-        self._run("parec", *_LISTEN)
-        probe = self._run("parec", *_LISTEN, stdout=subprocess.PIPE)
-        assert probe.stdout is not None
-        probe.stdout.read(1)
-        probe.stdout.close()
-        probe.kill()
-        probe.wait(_END_SECONDS)
+        listen = [("parec", "--latency-msec=10", "-d", f"{name}-feed.monitor") for name in NAMES]
+        for listener in listen:
+            self._run(*listener)
+        for probe in [self._run(*listener, stdout=subprocess.PIPE) for listener in listen]:
+            assert probe.stdout is not None
+            probe.stdout.read(1)
+            probe.stdout.close()
+            probe.kill()
+            probe.wait(_END_SECONDS)
 
     def _socket_module(self) -> str:
         return f"module-native-protocol-unix auth-anonymous=1 socket={self.environment['PULSE_RUNTIME_PATH']}/native"
@@ -127,10 +147,11 @@ class PulseRig:
             command, env=self._environment(), capture_output=True, timeout=_READY_SECONDS, check=False
         )
 
-    def _must(self, *command: str) -> None:
+    def _must(self, *command: str) -> bytes:
         outcome = self._call(*command)
         if outcome.returncode:
             raise RuntimeError(f"{' '.join(command)}: {outcome.stderr.decode(errors='replace')}")
+        return outcome.stdout
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self.environment}
