@@ -29,6 +29,7 @@ UNTIL_CLOSED = "until-closed"
 """The folder for what is sealed with keys that nobody keeps: a folder for each in it."""
 PASSPHRASE_VARIABLE = "SCRIBEDESK_PASSPHRASE"  # noqa: S105 - the variable's name
 _ADDRESS = "address.json"
+_KEYS = "keys.json"
 _LOOK_AGAIN_SECONDS = 1.0
 _LEFT_SECONDS = 24 * 3600.0
 
@@ -105,13 +106,14 @@ def _configured_in(data: Path) -> Path:
 
 def _own_key(places: Places, data: Path | None) -> tuple[bytes, Path]:
     """The user's key and its folder; or one for this run."""
-    from app.core.views import KeyState
     from app.store.keys import Keys
     from app.store.keystore import SystemKeystore
 
-    keys = Keys(places.keys)
-    keys.take(keys.ask(SystemKeystore(), os.environ.get(PASSPHRASE_VARIABLE, ""))())
-    if keys.view().state in (KeyState.PROTECTED, KeyState.PASSPHRASE) and (key := keys.derive("local service")):
+    keys = Keys(places.home / _KEYS)
+    # Where there are visits whose key is not known, the app looks for it: a new one is not to come in its way.
+    if keys.is_durable or not places.sessions.exists():
+        keys.take(keys.ask(SystemKeystore(), os.environ.get(PASSPHRASE_VARIABLE, ""))())
+    if keys.is_durable and (key := keys.derive("local service")):
         return key, data or places.local_service / keys.key_id
     words = "There is no keystore and no passphrase to seal with: what the service keeps can be read until it ends."
     print(words, file=sys.stderr)  # noqa: T201 - a terminal program

@@ -52,6 +52,16 @@ CREATE INDEX note_unmade ON note (session_id) WHERE status = 'processing';
 CREATE INDEX session_status ON session (status);
 """
 _UNSETTLED = "heard IS NULL AND problem IS NULL"
+_SETTINGS = (
+    "synchronous=FULL",
+    # macOS alone: else its disks only say that they have it.
+    "fullfsync=ON",
+    "checkpoint_fullfsync=ON",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    # A temporary file would not be sealed.
+    "temp_store=MEMORY",
+)
 _IDLE_KEPT = 4
 
 StoreError = sqlcipher.Error
@@ -103,18 +113,7 @@ class Database:
         self._key = derive(key, "database").hex()
         self._idle: list[sqlcipher.Connection] = []
         # Kept open so that SQLite does not fold the write-ahead log away when no other connection is.
-        self._keeper = self._connect()
-        try:
-            self._prepare()
-        except sqlcipher.OperationalError as exc:
-            self._keeper.close()
-            raise DatabaseProblem(f"The service's database cannot be used: {exc}") from exc
-        except sqlcipher.DatabaseError as exc:
-            self._keeper.close()
-            raise DatabaseUnreadable(f"The service's database cannot be read: {exc}") from exc
-        except DatabaseProblem:
-            self._keeper.close()
-            raise
+        self._keeper = self._prepared()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -157,27 +156,43 @@ class Database:
 
     def _connect(self) -> sqlcipher.Connection:
         connection = sqlcipher.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlcipher.Row
-        # Else a wrong key is told on stderr, which is for our own words.
-        connection.execute("PRAGMA cipher_log_level=NONE")
-        connection.execute(f"PRAGMA key=\"x'{self._key}'\"")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA fullfsync=ON")  # macOS alone: else its disks only say that they have it.
-        connection.execute("PRAGMA checkpoint_fullfsync=ON")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA secure_delete=ON")
-        connection.execute("PRAGMA temp_store=MEMORY")  # A temporary file would not be sealed.
+        try:
+            connection.row_factory = sqlcipher.Row
+            # Else a wrong key is told on stderr, which is for our own words.
+            connection.execute("PRAGMA cipher_log_level=NONE")
+            connection.execute(f"PRAGMA key=\"x'{self._key}'\"")
+            for setting in _SETTINGS:
+                connection.execute(f"PRAGMA {setting}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _prepare(self) -> None:
-        self._keeper.execute("PRAGMA journal_mode=WAL")
-        version = self._keeper.execute("PRAGMA user_version").fetchone()[0]
-        if version > _VERSION:
-            raise DatabaseProblem(f"The service's database was made by a newer version of this program ({version}).")
-        if version == 0:
-            self._keeper.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
-        if (found := self._keeper.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise DatabaseUnreadable(f"The service's database is damaged: {found.splitlines()[0]}")
+    def _prepared(self) -> sqlcipher.Connection:
+        """A connection to a database that is sound and has our tables."""
+        try:
+            connection = self._connect()
+            try:
+                _prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlcipher.OperationalError as exc:
+            raise DatabaseProblem(f"The service's database cannot be used: {exc}") from exc
+        except sqlcipher.DatabaseError as exc:
+            raise DatabaseUnreadable(f"The service's database cannot be read: {exc}") from exc
+        return connection
+
+
+def _prepare(connection: sqlcipher.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > _VERSION:
+        raise DatabaseProblem(f"The service's database was made by a newer version of this program ({version}).")
+    if version == 0:
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+    if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise DatabaseUnreadable(f"The service's database is damaged: {found.splitlines()[0]}")
 
 
 class Records:

@@ -42,9 +42,18 @@ DEADLINE_SECONDS = 20
 
 def wav(number: int, seconds: float = 0.5, rate_hz: int = 16_000) -> bytes:
     """A chunk that a :class:`ScriptedTranscriber` reads as ``chunk <number>``."""
+    return wav_of(np.full(int(seconds * rate_hz), (number + 1) * 100, np.int16), rate_hz)
+
+
+def wav_of(samples: NDArray[np.int16], rate_hz: int = 16_000) -> bytes:
     out = io.BytesIO()
-    soundfile.write(out, np.full(int(seconds * rate_hz), (number + 1) * 100, np.int16), rate_hz, format="WAV")
+    soundfile.write(out, samples, rate_hz, format="WAV")
     return out.getvalue()
+
+
+def noise(length: int) -> NDArray[np.int16]:
+    """Sound that is like no other, and the same each time."""
+    return np.random.default_rng(1).integers(-3_000, 3_000, length, dtype=np.int16)
 
 
 def spoken_number(samples: NDArray[np.int16]) -> int:
@@ -52,12 +61,13 @@ def spoken_number(samples: NDArray[np.int16]) -> int:
 
 
 class ScriptedTranscriber:
-    """Says the number that a chunk was made with; ``before`` may wait or raise."""
+    """Says ``says``, or the number that a chunk was made with; ``before`` may wait or raise."""
 
     name = "scripted"
 
-    def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
+    def __init__(self, before: Callable[[int], None] = lambda number: None, says: str = "") -> None:
         self.before = before
+        self.says = says
         self.heard: list[int] = []
 
     def transcribe(self, samples: NDArray[np.int16], language: str) -> Transcription:
@@ -65,7 +75,7 @@ class ScriptedTranscriber:
         self.before(number)
         self.heard.append(number)
         seconds = len(samples) / 16_000
-        return Transcription((Utterance(f"chunk {number}", 0.0, seconds),))
+        return Transcription((Utterance(self.says or f"chunk {number}", 0.0, seconds),))
 
     def close(self) -> None:
         pass
@@ -103,13 +113,15 @@ class Peer:
 
 
 @contextmanager
-def serving(folder: Path, before: Callable[[int], None] = lambda number: None, **limits: Any) -> Iterator[Peer]:
-    transcriber, notes = ScriptedTranscriber(before), ScriptedNoteMaker()
+def serving(
+    folder: Path, before: Callable[[int], None] = lambda number: None, says: str = "", key: bytes = KEY, **limits: Any
+) -> Iterator[Peer]:
+    transcriber, notes = ScriptedTranscriber(before, says), ScriptedNoteMaker()
     folder.mkdir(exist_ok=True)
     engines = Engines(transcriber, notes)
     hosts = loopback_hosts("127.0.0.1", 7000)
     with (
-        opened(folder, KEY, engines, token=TOKEN, hosts=hosts, limits=Limits(**limits)) as service,
+        opened(folder, key, engines, token=TOKEN, hosts=hosts, limits=Limits(**limits)) as service,
         CheckedClient(service.app) as client,
     ):
         yield Peer(service.app, transcriber, notes, client)
