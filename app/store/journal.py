@@ -24,7 +24,6 @@ from typing import Any
 import msgspec
 
 from app.core.events import Event, Request, RequestFailed
-from app.core.problems import Problem
 from app.store.sealed import Record, SealedLog, is_torn
 
 _CLOCK = struct.Struct("<d")
@@ -54,8 +53,8 @@ def _read(entry: dict[str, Any]) -> Event:
     if entry["type"] != RequestFailed.__name__:
         event: Event = msgspec.convert(told, _TYPES[entry["type"]])
         return event
-    request: Request = msgspec.convert(told["request"], _TYPES[entry["request"]])
-    return RequestFailed(request, msgspec.convert(told["problem"], Problem), told["retry_after_seconds"])
+    hints = {**typing.get_type_hints(RequestFailed), "request": _TYPES[entry["request"]]}
+    return RequestFailed(**{name: msgspec.convert(told[name], hints[name]) for name in hints if name in told})
 
 
 class Journal:

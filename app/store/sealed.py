@@ -126,7 +126,8 @@ class SealedLog:
         magic, sequence, size = _HEAD.unpack(head)
         if magic != _RECORD_MAGIC or size > _MOST_BYTES:
             return None
-        body = _unseal(self._cipher, file.read(size), self._label(sequence))
+        sealed = file.read(size)
+        body = _unseal(self._cipher, sealed, self._label(sequence)) if len(sealed) == size else None
         return None if body is None else Record(sequence, body, at + _HEAD.size + size)
 
     def _label(self, sequence: int) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.store.durable import AppendLog, write_whole
+from app.store import durable
+from app.store.durable import AppendLog, destroy, write_whole
 from tests.store.small_disk import largest_file, needs_small_disk
 from tests.store.syncs import watched_syncs
 
@@ -68,3 +70,58 @@ def test_what_was_written_has_been_waited_for(tmp_path: Path, monkeypatch: pytes
     assert synced[(tmp_path / "file").stat().st_ino] == len(b"whole")
     if os.name != "nt":
         assert tmp_path.stat().st_ino in synced
+
+
+class Held(type(Path())):  # type: ignore[misc]
+    """A path that somebody else holds for some tries, as an antivirus does on Windows."""
+
+    tries = 0
+
+    @classmethod
+    def refuse(cls) -> None:
+        cls.tries -= 1
+        if cls.tries >= 0:
+            raise PermissionError(13, "in use")
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        self.refuse()
+        return super().open(*args, **kwargs)
+
+    def replace(self, target: Any) -> Any:
+        self.refuse()
+        return super().replace(target)
+
+
+def test_a_file_that_is_held_for_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "HELD_SECONDS", 10.0)
+    path = Held(tmp_path / "file")
+    Held.tries = 3
+    write_whole(path, b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    Held.tries = 3
+    log = AppendLog(Held(tmp_path / "log"), keep_bytes=0)
+    log.append(b"piece")
+    log.close()
+    assert (tmp_path / "log").read_bytes() == b"piece"
+
+
+def test_a_file_that_stays_held_is_given_up_on_and_the_old_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(durable, "HELD_SECONDS", 0.05)
+    Held.tries = 1_000_000
+    with pytest.raises(PermissionError):
+        write_whole(Held(tmp_path / "file"), b"new")
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"old"]
+
+
+def test_a_destroyed_file_holds_nothing_of_what_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = watched_syncs(monkeypatch)
+    path = tmp_path / "key"
+    path.write_bytes(b"secret" * 10)
+    inode = path.stat().st_ino
+    destroy(path)
+    assert path.stat().st_ino == inode
+    assert path.stat().st_size == synced[inode] == 60
+    assert b"secret" not in path.read_bytes()
