@@ -8,7 +8,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
-from app.ui.controls import FlowRow, button
+from app.ui.controls import FlowRow, button, caption
 from app.ui.icons import icon
 
 
@@ -42,7 +42,7 @@ class Chips(FlowRow):
             chip.deleteLater()
         self._chips = {}
         for key, text in entries:
-            chip = button(text.replace("&", "&&"), f"{self._prefix}-{key}", "chip")
+            chip = button(caption(text), f"{self._prefix}-{key}", "chip")
             chip.setProperty("caption", text)
             chip.setCheckable(True)
             chip.clicked.connect(lambda _checked=False, key=key: self._toggle(key))

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.ui import theme
 from app.ui.icons import icon, paint_icon
+from app.ui.plain import shown, shown_name
 
 
 def identify(widget: QWidget, identifier: str, name: str = "") -> None:
@@ -35,10 +36,22 @@ def identify(widget: QWidget, identifier: str, name: str = "") -> None:
         widget.setAccessibleName(name)
 
 
+class PlainLabel(QLabel):
+    """Shows its text as it is, whoever wrote it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Qt's setter, with the trouble in the text made visible."""
+        super().setText(shown(text))
+
+
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     """A line of plain text. ``role`` is one of the style sheet's: title, heading, strong, muted, small …"""
-    made = QLabel(text)
-    made.setTextFormat(Qt.TextFormat.PlainText)
+    made = PlainLabel(text)
     made.setWordWrap(wrap)
     if role:
         made.setProperty("role", role)
@@ -59,6 +72,11 @@ def button(text: str, identifier: str, kind: str = "", picture: str = "", ink: s
 
 
 _INK = {"primary": "on_accent", "record": "on_record", "quiet": "accent", "danger": "danger"}
+
+
+def caption(name: str) -> str:
+    """A name from outside as a button's or a menu's text."""
+    return shown_name(name).replace("&", "&&")
 
 
 def on_click(source: QPushButton, do: Callable[[], None]) -> None:
@@ -137,9 +155,10 @@ class Choice(QComboBox):
 
     def offer(self, entries: list[tuple[str, str]], chosen: str) -> None:
         """Show these (data, text) entries with one chosen, touching nothing that is the same already."""
-        shown = [(self.itemData(i), self.itemText(i)) for i in range(self.count())]
+        entries = [(data, shown_name(text)) for data, text in entries]
+        offered = [(self.itemData(i), self.itemText(i)) for i in range(self.count())]
         self.blockSignals(True)
-        if shown != entries:
+        if offered != entries:
             self.clear()
             for data, text in entries:
                 self.addItem(text, data)

@@ -30,6 +30,7 @@ from app.core.transcript import Mark
 from app.ui import theme
 from app.ui.controls import beside_the_text, identify
 from app.ui.phrases import mark_words, position
+from app.ui.plain import LONGEST_LINE, shown
 
 _READING_PX = 15
 _LINE_PX = 23
@@ -111,7 +112,7 @@ class _Writer:
                 self._heading(block)
             elif isinstance(block, Paragraph):
                 self._begin(_paragraph(below=8), self._plain)
-                self._cursor.insertText(block.text.replace("\n", "\u2028"))
+                _insert(self._cursor, block.text, self._plain)
             elif isinstance(block, Bullets):
                 self._bullets(block)
             else:
@@ -136,7 +137,7 @@ class _Writer:
             if isinstance(line, Mark):
                 self._cursor.insertText(f"[{mark_words(line)}]", quiet)
             else:
-                self._cursor.insertText(line.text, self._plain)
+                _insert(self._cursor, line.text, self._plain)
         self._cursor.endEditBlock()
 
     def _begin(self, layout: QTextBlockFormat, ink: QTextCharFormat) -> None:
@@ -155,7 +156,7 @@ class _Writer:
         layout = _paragraph(above=4 if self._is_first else 14, below=4)
         layout.setHeadingLevel(block.level)
         self._begin(layout, ink)
-        self._cursor.insertText(block.text)
+        self._cursor.insertText(shown(block.text))
 
     def _bullets(self, block: Bullets) -> None:
         for item in block.items:
@@ -164,7 +165,7 @@ class _Writer:
             style.setIndent(item.depth + 1)
             self._begin(_paragraph(below=3), self._plain)
             self._cursor.createList(style)
-            self._cursor.insertText(item.text.replace("\n", "\u2028"))
+            _insert(self._cursor, item.text, self._plain)
 
     def _table(self, block: Table) -> None:
         if not block.columns:
@@ -178,15 +179,20 @@ class _Writer:
             ground = cell.format()
             ground.setBackground(theme.current().color("raised"))
             cell.setFormat(ground)
-            cell.firstCursorPosition().insertText(text, head)
+            cell.firstCursorPosition().insertText(shown(text), head)
         self._rows(table, block)
         self._cursor.movePosition(QTextCursor.MoveOperation.End)
 
     def _rows(self, table: QTextTable, block: Table) -> None:
         for row, cells in enumerate(block.rows, start=1):
             for column, cell in enumerate(cells):
-                text = cell.text.replace("\n", "\u2028")
-                table.cellAt(row, column).firstCursorPosition().insertText(text, self._plain)
+                _insert(table.cellAt(row, column).firstCursorPosition(), cell.text, self._plain)
+
+
+def _insert(cursor: QTextCursor, text: str, ink: QTextCharFormat) -> None:
+    """Write the text with its own line ends. A very long one becomes paragraphs, which Qt lays out one by one."""
+    text = shown(text)
+    cursor.insertText(text if len(text) > LONGEST_LINE else text.replace("\n", "\u2028"), ink)
 
 
 def _paragraph(above: float = 0, below: float = 0) -> QTextBlockFormat:

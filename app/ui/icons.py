@@ -86,10 +86,12 @@ class Shape(QWidget):
         self._side = side
         self.setFixedSize(theme.px(side), theme.px(side))
 
-    def draw(self, name: str, ink: str) -> None:
-        """Show another shape."""
-        if (name, ink) != (self._name, self._token):
-            self._name, self._token = name, ink
+    def draw(self, name: str, ink: str, side: int | None = None) -> None:
+        """Show another shape, of another size if that is given."""
+        wanted = (name, ink, side or self._side)
+        if wanted != (self._name, self._token, self._side):
+            self._name, self._token, self._side = wanted
+            self.setFixedSize(theme.px(self._side), theme.px(self._side))
             self.update()
 
     def paintEvent(self, event: object) -> None:  # noqa: ARG002, N802

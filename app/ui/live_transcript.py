@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QPlainTextEdit, QVBoxLayout
 
 from app.ui import theme
 from app.ui.controls import beside_the_text, identify, label
+from app.ui.plain import shown
 
 
 class LiveTranscriptCard(QFrame):
@@ -38,6 +39,7 @@ class LiveTranscript(QPlainTextEdit):
         self.setMinimumHeight(theme.px(88))
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setPlaceholderText(self.tr("Words appear here a little after they are spoken."))
+        self._given = ""
         self._text = ""
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -47,8 +49,10 @@ class LiveTranscript(QPlainTextEdit):
 
     def show_text(self, text: str) -> None:
         """Show this text."""
-        if text == self._text:
+        if text == self._given:
             return
+        self._given = text
+        text = shown(text)
         bar = self.verticalScrollBar()
         is_at_end = bar.value() >= bar.maximum() - 2
         if self._text and text.startswith(self._text):

@@ -13,7 +13,8 @@ from PySide6.QtCore import QCoreApplication, QDate, QLocale
 from app.core.problems import Problem, ProblemKind, Words
 from app.core.scribe import TemplateStatus
 from app.core.transcript import MISSING, Mark
-from app.core.views import AppView, Phase, ServiceState, SessionView
+from app.core.views import AppView, Gap, Phase, SessionView
+from app.ui.plain import shown_name
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def state_of(session: SessionView) -> State:
         Phase.PARTIAL: State("state-partial", "warn", tr("Partial")),
         Phase.FAILED: State("state-failed", "danger", tr("Failed")),
         Phase.EXPIRED: State("state-expired", "warn", tr("Expired")),
-        Phase.DISCARDED: State("discard", "muted", tr("Discarded")),
+        Phase.DISCARDED: State("discard", "warn", tr("Thrown away; can be had back")),
     }.get(session.phase, State("state-ready", "muted", tr("Ready")))
 
 
@@ -51,7 +52,7 @@ def _live_state(session: SessionView) -> State:
     if session.is_capturing:
         return State("state-recording", "record", tr("Recording"))
     if session.problem is not None and session.problem.kind in MICROPHONE_PROBLEMS:
-        return State("warn", "warn", tr("No sound arrives"))
+        return State("warn", "danger", tr("No sound arrives"))
     return State("state-ready", "muted", tr("Starting"))
 
 
@@ -65,7 +66,15 @@ def _finishing_state(session: SessionView) -> State:
     return State("state-finishing", "info", word)
 
 
-MICROPHONE_PROBLEMS = frozenset({ProblemKind.NO_MICROPHONE, ProblemKind.MICROPHONE_LOST})
+MICROPHONE_PROBLEMS = frozenset(
+    {
+        ProblemKind.NO_MICROPHONE,
+        ProblemKind.MICROPHONE_LOST,
+        ProblemKind.MICROPHONE_BUSY,
+        ProblemKind.MICROPHONE_FORBIDDEN,
+    }
+)
+"""Why no sound may arrive."""
 
 
 def note_state(status: TemplateStatus) -> State:
@@ -76,17 +85,6 @@ def note_state(status: TemplateStatus) -> State:
         TemplateStatus.PARTIAL: State("state-partial", "warn", tr("partial")),
         TemplateStatus.FAILED: State("state-failed", "danger", tr("failed")),
     }[status]
-
-
-def service_state(view: AppView) -> State:
-    """How the chosen service stands."""
-    name = view.service.name or tr("Scribe service")
-    state = view.service.state
-    if state is ServiceState.UNREACHABLE:
-        return State("cloud-off", "warn", tr("{name} · cannot be reached").format(name=name))
-    if state is ServiceState.STARTING:
-        return State("state-finishing", "muted", tr("{name} · starting").format(name=name))
-    return State("cloud", "ok", tr("{name} · ready").format(name=name))
 
 
 def problem_words(problem: Problem) -> Words:
@@ -114,7 +112,10 @@ def length(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:  # noqa: PLR2004
         return tr("{n} s").format(n=whole)
-    return tr("{n} min").format(n=round(whole / 60))
+    minutes = round(whole / 60)
+    if minutes < 60:  # noqa: PLR2004
+        return tr("{n} min").format(n=minutes)
+    return tr("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
 
 
 def spans(stretches: tuple[tuple[float, float], ...]) -> str:
@@ -124,17 +125,76 @@ def spans(stretches: tuple[tuple[float, float], ...]) -> str:
 
 def mark_words(mark: Mark) -> str:
     """A hole in the transcript: ``Paused for 5 s``."""
-    said = {
-        "paused": tr("Paused"),
-        "microphone": tr("Microphone away"),
-        "interrupted": tr("Recording interrupted"),
-        MISSING: tr("Missing at the service"),
-    }.get(mark.reason, mark.reason)
+    said = tr("Missing at the service") if mark.reason == MISSING else gap_reason(mark.reason)
     if mark.seconds is None:
         return said
     if mark.reason == MISSING:
         return f"{said}: {spans(((mark.position_seconds, mark.position_seconds + mark.seconds),))}"
-    return tr("{what} for {how_long}").format(what=said, how_long=length(mark.seconds))
+    return tr("{what} for {how_long}").format(what=said, how_long=_at_least_a_second(mark.seconds))
+
+
+def gap_reason(reason: str) -> str:
+    """Why a stretch of the visit holds no sound."""
+    return {
+        "paused": tr("Paused"),
+        "microphone": tr("Microphone away"),
+        "lost": tr("Sound lost"),
+        "silent": tr("Microphone silent"),
+        "asleep": tr("Computer asleep"),
+        "interrupted": tr("Recording interrupted"),
+    }.get(reason, tr("Not recorded"))
+
+
+def gap_words(gap: Gap) -> str:
+    """A stretch without sound, where it is in the recording: ``04:10 Microphone away for 30 s``."""
+    where, why = position(gap.position_seconds), gap_reason(gap.reason)
+    if gap.seconds is None:
+        still = "" if gap.reason == "interrupted" else tr("until now")
+        return " ".join(filter(None, (where, why, still)))
+    if gap.takes_up_recording:
+        return f"{spans(((gap.position_seconds, gap.position_seconds + gap.seconds),))} {why}"
+    return tr("{where} {why} for {how_long}").format(where=where, why=why, how_long=_at_least_a_second(gap.seconds))
+
+
+def gap_on_the_clock(gap: Gap) -> str:
+    """The same by the clock on the wall: ``14:36:10\u201314:36:40``; nothing when that is not known."""
+    if gap.began_at is None:
+        return ""
+    end = seconds_of_day(gap.began_at + gap.seconds) if gap.seconds is not None else ""
+    return f"{seconds_of_day(gap.began_at)}\u2013{end}"
+
+
+def _at_least_a_second(seconds: float) -> str:
+    return length(max(1.0, seconds))
+
+
+def gaps_text(session: SessionView) -> str:
+    """What was not recorded against the doctor's will, in one sentence."""
+    told = "; ".join(gap_words(gap) for gap in session.gaps if gap.reason != "paused")
+    return tr("Not recorded: {gaps}.").format(gaps=told) if told else ""
+
+
+def heard_text(session: SessionView) -> str:
+    """That the service heard less than was sent: ``7 of 8 pieces were heard.``"""
+    heard, sent = session.audio_files_received, session.chunks_sealed
+    if heard is None or heard >= sent or not session.phase.is_final:
+        return ""
+    return tr("{n} of {m} pieces were heard.").format(n=heard, m=sent)
+
+
+def missing_text(session: SessionView) -> str:
+    """Which minutes the service does not have: ``Missing … 04:10 to 04:40.``"""
+    if session.missing_spans:
+        return tr("Missing from the recording: {spans}.").format(spans=spans(session.missing_spans))
+    if session.missing_chunks:
+        numbers = ", ".join(str(n + 1) for n in session.missing_chunks)
+        return tr("Missing pieces of the recording: {numbers}.").format(numbers=numbers)
+    return ""
+
+
+def incompleteness(session: SessionView) -> str:
+    """All that a result lacks, in words."""
+    return " ".join(filter(None, (heard_text(session), missing_text(session), gaps_text(session))))
 
 
 def time_of_day(at: float | None) -> str:
@@ -161,12 +221,20 @@ def day_name(day: date, today: date) -> str:
         return tr("Today")
     if day == today - timedelta(days=1):
         return tr("Yesterday")
+    if day == today + timedelta(days=1):
+        return tr("Tomorrow")
     return QLocale().toString(QDate(day.year, day.month, day.day), QLocale.FormatType.LongFormat)
 
 
 def session_title(session: SessionView) -> str:
     """What a session is called: the patient's label, else its time."""
-    return session.visit.patient.label.strip() or session.visit.patient.id.strip() or tr("Unnamed visit")
+    patient = session.visit.patient
+    return shown_name(patient.label) or shown_name(patient.id) or tr("Unnamed visit")
+
+
+def sexes() -> list[tuple[str, str]]:
+    """What may be chosen, as (code, word)."""
+    return [("", tr("Sex")), ("F", tr("Female")), ("M", tr("Male")), ("O", tr("Other"))]
 
 
 def language_name(code: str) -> str:
@@ -201,13 +269,3 @@ def where_audio(session: SessionView) -> str:
         return tr("{here}, all of them on the service too").format(here=here)
     behind = tr("{n} s behind").format(n=round(session.seconds_to_upload))
     return f"{here}, {there}, {behind}"
-
-
-def queue(view: AppView) -> str:
-    """What waits to be sent."""
-    waiting = [s for s in view.sessions if s.chunks_uploaded < s.chunks_sealed and s.phase is not Phase.DISCARDED]
-    if not waiting:
-        return tr("Nothing waits to be sent")
-    count = sum(s.chunks_sealed - s.chunks_uploaded for s in waiting)
-    seconds = sum(s.seconds_to_upload for s in waiting)
-    return tr("{pieces} to send ({length})").format(pieces=pieces(count), length=length(seconds))

@@ -39,7 +39,8 @@ from app.ui.chips import Chips
 from app.ui.controls import Choice, FlowRow, button, card, identify, label, on_click, scrolled, set_visible_text
 from app.ui.icons import icon
 from app.ui.level_meter import LevelMeter
-from app.ui.phrases import language_name, template_name
+from app.ui.microphone_choice import chosen, offers, with_choice
+from app.ui.phrases import language_name, sexes, template_name
 
 _PRACTICE_PACE = 4.0
 """The sample is played faster than it was spoken, so that the note is there within a minute."""
@@ -50,7 +51,9 @@ _LANGUAGES = ("en", "hi", "ta", "te", "bn", "mr", "gu", "kn", "ml", "pa")
 class ReadyPage(QFrame):
     """What is chosen before Record."""
 
-    def __init__(self, post: Callable[[Wish], None], level: Callable[[], Level]) -> None:
+    def __init__(
+        self, post: Callable[[Wish], None], level: Callable[[], Level], test_microphone: Callable[[], None]
+    ) -> None:
         super().__init__()
         self.setObjectName("page")
         self._post = post
@@ -59,7 +62,7 @@ class ReadyPage(QFrame):
         self._shown: Settings | None = None
         self._meter = LevelMeter(level)
         self._make_fields()
-        self._make_buttons()
+        self._make_buttons(test_microphone)
         self._lay_out()
 
     # Building ------------------------------------------------------------------------------------------------------
@@ -71,9 +74,7 @@ class ReadyPage(QFrame):
         self._id = self._field("patient-id", self.tr("Patient: number"), self.tr("Number"))
         self._age = self._field("patient-age", self.tr("Patient: age"), self.tr("Age"))
         self._sex = Choice("patient-sex", self.tr("Patient: sex"))
-        self._sex.offer(
-            [("", self.tr("Sex")), ("F", self.tr("Female")), ("M", self.tr("Male")), ("O", self.tr("Other"))], ""
-        )
+        self._sex.offer(sexes(), "")
         self._modes = QButtonGroup(self)
         self._consultation = self._mode("consultation", self.tr("&Consultation"))
         self._dictation = self._mode("dictation", self.tr("&Dictation"))
@@ -85,8 +86,9 @@ class ReadyPage(QFrame):
         self._model = Choice("model", self.tr("Model"))
         self._microphone = Choice("microphone", self.tr("Microphone"))
         self._microphone.setMinimumContentsLength(22)
-        for choice in (self._output, self._model, self._microphone):
+        for choice in (self._output, self._model):
             choice.activated.connect(lambda _at: self._keep_habits())
+        self._microphone.activated.connect(lambda _at: self._keep_microphone())
 
     def _field(self, identifier: str, name: str, hint: str) -> QLineEdit:
         made = QLineEdit()
@@ -103,7 +105,7 @@ class ReadyPage(QFrame):
         on_click(made, self._keep_habits)
         return made
 
-    def _make_buttons(self) -> None:
+    def _make_buttons(self, test_microphone: Callable[[], None]) -> None:
         self._record = button(self.tr("&Record"), "record", "record", "record")
         self._record.setToolTip(self.tr("Begin recording (Space or Ctrl+R)"))
         on_click(self._record, self.record)
@@ -111,6 +113,9 @@ class ReadyPage(QFrame):
         on_click(self._practise, self.practise)
         self._refresh = button(self.tr("&Look again"), "refresh-microphones", "quiet", "refresh")
         on_click(self._refresh, lambda: self._post(ListMicrophones()))
+        self._test = button(self.tr("&Test"), "test-microphone")
+        self._test.setToolTip(self.tr("Speak for ten seconds and hear yourself"))
+        on_click(self._test, test_microphone)
         self._hint = label(role="muted", wrap=True)
         self._notes_hint = label(role="small", wrap=True)
 
@@ -179,6 +184,7 @@ class ReadyPage(QFrame):
         caption = label(self.tr("Microphone"), "muted")
         row.addWidget(caption)
         row.addWidget(self._microphone, 1)
+        row.addWidget(self._test)
         row.addWidget(self._refresh)
         column.addLayout(row)
         column.addWidget(self._meter)
@@ -253,6 +259,7 @@ class ReadyPage(QFrame):
 
     def _keep_habits(self) -> None:
         visit = self.visit()
+        self._show_notes_hint()
         wanted = replace(
             self._shown or self._view.settings,
             mode=visit.mode,
@@ -260,9 +267,13 @@ class ReadyPage(QFrame):
             languages=visit.languages,
             output_language=visit.output_language,
             model=visit.model,
-            microphone=str(self._microphone.currentData() or ""),
         )
-        self._show_notes_hint()
+        self._keep(wanted)
+
+    def _keep_microphone(self) -> None:
+        self._keep(with_choice(self._shown or self._view.settings, str(self._microphone.currentData() or "")))
+
+    def _keep(self, wanted: Settings) -> None:
         if wanted != self._shown:
             self._shown = wanted
             self._posted.append(wanted)
@@ -278,9 +289,11 @@ class ReadyPage(QFrame):
         self._show_microphones(view, settings)
         is_free = view.live is None
         has_microphone = bool(view.microphones) or not view.microphones_listed
-        self._record.setEnabled(is_free and has_microphone)
-        self._practise.setEnabled(is_free)
-        self._hint.setText(self._hint_text(is_free=is_free, has_microphone=has_microphone))
+        can_keep = not view.storage.refusal
+        self._record.setEnabled(is_free and has_microphone and can_keep)
+        self._practise.setEnabled(is_free and can_keep)
+        self._test.setEnabled(is_free and bool(view.microphones))
+        self._hint.setText(self._hint_text(is_free=is_free, has_microphone=has_microphone, can_keep=can_keep))
         self._show_notes_hint()
         if self.hasFocus():
             self.focus()
@@ -307,23 +320,21 @@ class ReadyPage(QFrame):
             part.setVisible(len(models) > 1)
 
     def _show_microphones(self, view: AppView, settings: Settings) -> None:
-        default = next((m.name for m in view.microphones if m.is_default), "")
-        entries = [(m.name, m.name) for m in view.microphones]
         if view.microphones:
-            follow = self.tr("System default ({name})").format(name=default) if default else self.tr("System default")
-            entries.insert(0, ("", follow))
+            entries = offers(replace(view, settings=settings))
         elif view.microphones_listed:
             entries = [("", self.tr("No microphone found"))]
         else:
             entries = [("", self.tr("Looking for microphones…"))]
-        chosen = settings.microphone if settings.microphone in dict(entries) else ""
-        self._microphone.offer(entries, chosen)
+        self._microphone.offer(entries, chosen(replace(view, settings=settings)) if view.microphones else "")
         self._microphone.setEnabled(bool(view.microphones))
         self._meter.set_active(bool(view.microphones) and view.live is None)
 
-    def _hint_text(self, *, is_free: bool, has_microphone: bool) -> str:
+    def _hint_text(self, *, is_free: bool, has_microphone: bool, can_keep: bool) -> str:
         if not is_free:
             return self.tr("A visit is being recorded. Stop it before you begin the next one.")
+        if not can_keep:
+            return self.tr("Recording needs a safe folder.")
         if not has_microphone:
             return self.tr("Recording needs a microphone.")
         return self.tr("Press Space to begin.")

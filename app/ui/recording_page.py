@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from app.core.events import Discard, Intent, Pause, Resume, Stop
-from app.core.views import Gap, Level, Phase, SessionView
+from app.core.views import AppView, ChangeSettings, Gap, Level, Phase, SessionView, Wish
 from app.ui import theme
 from app.ui.controls import FlowRow, button, card, identify, label, on_click, restyle, scrolled, set_visible_text
 from app.ui.icons import Shape, icon
 from app.ui.level_meter import LevelMeter
 from app.ui.live_transcript import LiveTranscriptCard
-from app.ui.phrases import clock_time, length, session_title, state_of, where_audio
+from app.ui.microphone_choice import open_menu, with_choice
+from app.ui.phrases import clock_time, gap_on_the_clock, gap_words, session_title, state_of, where_audio
+from app.ui.plain import shown_name
+
+_GAPS_SHOWN = 4
 
 
 class RecordingPage(QFrame):
@@ -27,12 +31,18 @@ class RecordingPage(QFrame):
     discard_asked = Signal()
 
     def __init__(
-        self, send: Callable[[Intent], None], level: Callable[[], Level], clock: Callable[[], float]
+        self,
+        send: Callable[[Intent], None],
+        post: Callable[[Wish], None],
+        level: Callable[[], Level],
+        clock: Callable[[], float],
     ) -> None:
         super().__init__()
         self.setObjectName("page")
         self._send = send
+        self._post = post
         self._clock = clock
+        self._view = AppView()
         self._session: SessionView | None = None
         self._make_head()
         self._make_buttons()
@@ -42,6 +52,7 @@ class RecordingPage(QFrame):
         self._where = label(wrap=True)
         identify(self._where, "where-audio")
         self._gaps = label(role="small", wrap=True)
+        identify(self._gaps, "gaps")
         self._transcript = LiveTranscriptCard()
         self._lay_out()
 
@@ -61,6 +72,9 @@ class RecordingPage(QFrame):
         self._resume = button(self.tr("R&esume"), "resume", "primary", "resume")
         self._stop = button(self.tr("S&top and make notes"), "stop", "primary", "stop")
         self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")
+        self._change = button(self.tr("C&hange…"), "change-microphone", "quiet", "chevron-down")
+        self._change.setToolTip(self.tr("Record with another microphone"))
+        on_click(self._change, self.choose_microphone)
         self._pause.setToolTip(self.tr("Capture nothing until you resume (Space or F9)"))
         self._resume.setToolTip(self.tr("Go on recording (Space or F9)"))
         self._stop.setToolTip(self.tr("End the visit and make its notes (Ctrl+E)"))
@@ -100,6 +114,7 @@ class RecordingPage(QFrame):
         row.setSpacing(theme.px(8))
         row.addWidget(Shape("microphone", "muted", 18))
         row.addWidget(self._microphone, 1)
+        row.addWidget(self._change)
         column.addLayout(row)
         column.addWidget(self._meter)
         where = QHBoxLayout()
@@ -142,6 +157,14 @@ class RecordingPage(QFrame):
         """Throw the recording away; the question has been answered."""
         self._ask(Discard(self._clock()))
 
+    def choose_microphone(self) -> None:
+        """Offer the microphones."""
+        below = self._change.mapToGlobal(QPoint(0, self._change.height()))
+        open_menu(self, below, self._view, self._use_microphone)
+
+    def _use_microphone(self, key: str) -> None:
+        self._post(ChangeSettings(with_choice(self._view.settings, key)))
+
     def _do_pause(self) -> None:
         self._ask(Pause(self._clock()))
 
@@ -162,16 +185,17 @@ class RecordingPage(QFrame):
 
     # Showing -------------------------------------------------------------------------------------------------------
 
-    def render(self, session: SessionView) -> None:  # type: ignore[override]
+    def render(self, view: AppView, session: SessionView) -> None:  # type: ignore[override]
         """Show the session."""
+        self._view = view
         self._session = session
         state = state_of(session)
         self._shape.draw(state.icon, state.token)
         self._word.setText(state.word)
         self._title.setText(session_title(session))
-        self._microphone.setText(session.microphone or self.tr("Opening the microphone…"))
+        self._microphone.setText(shown_name(session.microphone) or self.tr("Opening the microphone…"))
         self._where.setText(where_audio(session))
-        set_visible_text(self._gaps, self._gap_text(session.gaps))
+        self._show_gaps(session.gaps)
         self._meter.set_active(session.is_capturing)
         if not session.is_capturing:
             self._show_time(session.recorded_seconds)
@@ -195,18 +219,13 @@ class RecordingPage(QFrame):
         if had_focus:
             self.focus()
 
-    def _gap_text(self, gaps: tuple[Gap, ...]) -> str:
-        reasons = {
-            "paused": self.tr("paused"),
-            "microphone": self.tr("microphone away"),
-            "interrupted": self.tr("interrupted"),
-        }
-        told = []
-        for gap in gaps[-3:]:
-            reason = reasons.get(gap.reason, gap.reason)
-            lasted = self.tr("until now") if gap.seconds is None else length(gap.seconds)
-            told.append(f"{clock_time(gap.position_seconds)} {reason} ({lasted})")
-        return self.tr("Not recorded: {gaps}").format(gaps=" · ".join(told)) if told else ""
+    def _show_gaps(self, gaps: tuple[Gap, ...]) -> None:
+        told = [gap_words(gap) for gap in gaps[-_GAPS_SHOWN:]]
+        if len(gaps) > _GAPS_SHOWN:
+            told.insert(0, self.tr("{n} earlier ones").format(n=len(gaps) - _GAPS_SHOWN))
+        set_visible_text(self._gaps, self.tr("Not recorded:\n{gaps}").format(gaps="\n".join(told)) if told else "")
+        by_the_clock = (f"{gap_on_the_clock(gap)}  {gap_words(gap)}".strip() for gap in gaps)
+        self._gaps.setToolTip("\n".join(by_the_clock))
 
     def _on_measured(self, level: Level) -> None:
         if self._session is not None and self._session.is_capturing:

@@ -21,16 +21,18 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.document import document, plain_text
-from app.core.events import Discard, Intent, MakeNote
+from app.core.events import Discard, Intent, MakeNote, MarkReviewed
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark, transcript_lines
 from app.core.views import AppView, Phase, SessionView
 from app.ui import theme
-from app.ui.banner import missing_text
-from app.ui.controls import FlowRow, button, identify, label, on_click, scrolled, set_visible_text
+from app.ui.controls import FlowRow, button, caption, identify, label, on_click, scrolled, set_visible_text
 from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
+    day_name,
+    day_of,
+    incompleteness,
     length,
     mark_words,
     note_state,
@@ -40,7 +42,9 @@ from app.ui.phrases import (
     state_of,
     template_name,
     time_of_day,
+    tr,
 )
+from app.ui.plain import shown
 
 TRANSCRIPT = "transcript"
 _CONFIRMATION_MS = 4000
@@ -79,6 +83,9 @@ class ResultPage(QFrame):
         self._another = button(self.tr("Another n&ote"), "another-note", "quiet", "plus")
         self._menu = QMenu(self._another)
         self._another.setMenu(self._menu)
+        self._reviewed = button(self.tr("Mark as re&viewed"), "mark-reviewed", "", "check")
+        self._reviewed.setToolTip(self.tr("You have checked the notes; the audio has served its purpose"))
+        on_click(self._reviewed, self._mark_reviewed)
         self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")
         on_click(self._discard, ask_discard)
 
@@ -92,8 +99,8 @@ class ResultPage(QFrame):
         head.addWidget(self._shape, 0, Qt.AlignmentFlag.AlignVCenter)
         head.addLayout(words, 1)
         head.addWidget(self._told)
-        head.addWidget(self._discard)
-        head.addWidget(self._copy)
+        for each in (self._discard, self._reviewed, self._copy):
+            head.addWidget(each)
         panel = QFrame()
         panel.setProperty("card", "true")
         inner = QVBoxLayout(panel)
@@ -127,11 +134,17 @@ class ResultPage(QFrame):
         if self._session is None or panel is None or not self._copy.isEnabled():
             return
         problem = self._session.problem
-        lacks = " ".join(filter(None, (problem_words(problem).what if problem else "", missing_text(self._session))))
+        lacks = " ".join(
+            filter(None, (problem_words(problem).what if problem else "", incompleteness(self._session)))
+        )
         text = "\n\n".join(filter(None, (f"[{lacks}]" if lacks else "", panel.text())))
-        QGuiApplication.clipboard().setText(text)
+        QGuiApplication.clipboard().setText(shown(text))
         self._told.setText(self.tr("Copied, {name}").format(name=session_title(self._session)))
         QTimer.singleShot(_CONFIRMATION_MS, self._told, self._told.clear)
+
+    def _mark_reviewed(self) -> None:
+        self._reviewed.setEnabled(False)
+        self._send(MarkReviewed(self._clock()))
 
     def discard(self) -> None:
         """Throw the session away; the question has been answered."""
@@ -168,9 +181,18 @@ class ResultPage(QFrame):
         state = state_of(session)
         self._shape.draw(state.icon, state.token)
         self._title.setText(session_title(session))
-        facts = [state.word, time_of_day(session.started_at), length(session.recorded_seconds), session.service_name]
+        facts = [
+            state.word,
+            _reviewed_text(session),
+            time_of_day(session.started_at),
+            length(session.recorded_seconds),
+            session.service_name,
+            _kept_text(session, self._clock()),
+        ]
         self._facts.setText("  ·  ".join(filter(None, facts)))
         self._told.clear()
+        self._reviewed.setVisible("MarkReviewed" in session.allowed)
+        self._reviewed.setEnabled("MarkReviewed" in session.allowed)
 
     def _show_tabs(self, session: SessionView, *, is_other: bool) -> None:
         keys = [*_keys(session.notes), TRANSCRIPT]
@@ -204,7 +226,7 @@ class ResultPage(QFrame):
         self._tabs[TRANSCRIPT].setIcon(icon("transcript", "muted"))
 
     def _add(self, key: str, name: str, panel: NotePanel | TranscriptPanel) -> None:
-        tab = button(name.replace("&", "&&"), f"tab-{key}", "tab")
+        tab = button(caption(name), f"tab-{key}", "tab")
         tab.setCheckable(True)
         tab.setProperty("caption", name)
         tab.clicked.connect(lambda _checked=False: self._choose(key))
@@ -218,7 +240,7 @@ class ResultPage(QFrame):
         name = str(tab.property("caption"))
         is_plain = note.status is TemplateStatus.SUCCESS
         text = name if is_plain else f"{name} · {state.word}"
-        tab.setText(text.replace("&", "&&"))
+        tab.setText(caption(text))
         tab.setIcon(icon(state.icon, state.token))
 
     def _show_offers(self, view: AppView, session: SessionView) -> None:
@@ -231,9 +253,24 @@ class ResultPage(QFrame):
         if [str(action.data()) for action in self._menu.actions()] != [info.id for info in offers]:
             self._menu.clear()
             for info in offers:
-                action = self._menu.addAction((info.name or info.id).replace("&", "&&"))
+                action = self._menu.addAction(caption(info.name or info.id))
                 action.setData(info.id)
                 action.triggered.connect(lambda _checked=False, key=info.id: self._send(MakeNote(key)))
+
+
+def _reviewed_text(session: SessionView) -> str:
+    if session.reviewed_at is not None:
+        return tr("reviewed at {time}").format(time=time_of_day(session.reviewed_at))
+    return tr("not reviewed yet") if "MarkReviewed" in session.allowed else ""
+
+
+def _kept_text(session: SessionView, now: float) -> str:
+    """Until when the recording stays here."""
+    if not session.has_audio:
+        return tr("audio deleted from this computer")
+    if session.audio_until is None:
+        return ""
+    return tr("audio kept here until {day}").format(day=day_name(day_of(session.audio_until), day_of(now)))
 
 
 def _keys(notes: tuple[TemplateResult, ...]) -> list[str]:

@@ -22,11 +22,12 @@ from PySide6.QtWidgets import (
 )
 
 from app.core.events import SessionId
-from app.core.views import AppView, Phase, SessionView
+from app.core.views import AppView, KeysView, Phase, SessionView
 from app.ui import theme
-from app.ui.controls import button, identify, label, on_click
+from app.ui.controls import button, identify, label, on_click, set_visible_text
 from app.ui.icons import paint_icon
-from app.ui.phrases import State, day_name, day_of, length, session_title, state_of, time_of_day
+from app.ui.phrases import State, day_name, day_of, length, session_title, state_of, time_of_day, tr
+from app.ui.standing import visits
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QStyle
@@ -62,14 +63,16 @@ class SessionModel(QAbstractListModel):
         super().__init__()
         self._rows: list[Row] = []
         self._known: dict[SessionId, tuple[SessionView, Row, date | None]] = {}
-        self._shown: tuple[tuple[SessionView, ...], date] | None = None
+        self._shown: tuple[tuple[SessionView, ...], date, frozenset[SessionId]] | None = None
 
-    def show(self, sessions: tuple[SessionView, ...], today: date) -> None:
-        """Take over a new list."""
-        if self._shown is not None and self._shown[0] is sessions and self._shown[1] == today:
+    def show(self, sessions: tuple[SessionView, ...], now: float) -> None:
+        """Take over a new list. What was thrown away stays on it as long as it can be had back."""
+        today = day_of(now)
+        gone = frozenset(each.id for each in sessions if _is_gone(each, now))
+        if self._shown is not None and self._shown[0] is sessions and self._shown[1:] == (today, gone):
             return
-        self._shown = (sessions, today)
-        rows = self._make_rows(sessions, today)
+        self._shown = (sessions, today, gone)
+        rows = self._make_rows([each for each in sessions if each.id not in gone], today)
         if len(rows) != len(self._rows) or any(not a.is_same_line(b) for a, b in zip(rows, self._rows, strict=True)):
             self.beginResetModel()
             self._rows = rows
@@ -80,12 +83,10 @@ class SessionModel(QAbstractListModel):
             if before is not after and before != after:
                 self.dataChanged.emit(self.index(at), self.index(at))
 
-    def _make_rows(self, sessions: tuple[SessionView, ...], today: date) -> list[Row]:
+    def _make_rows(self, sessions: list[SessionView], today: date) -> list[Row]:
         rows: list[Row] = []
         day: date | None = None
         for session in sessions:
-            if session.phase in (Phase.DISCARDED, Phase.IDLE):
-                continue
             row, started_on = self._row(session)
             started = started_on or today
             if started != day:
@@ -135,6 +136,12 @@ class SessionModel(QAbstractListModel):
         if not index.isValid() or self._rows[index.row()].session_id is None:
             return Qt.ItemFlag.NoItemFlags
         return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+
+
+def _is_gone(session: SessionView, now: float) -> bool:
+    if session.phase is Phase.DISCARDED:
+        return session.undo_until is None or session.undo_until <= now
+    return session.phase is Phase.IDLE
 
 
 class _RowPainter(QStyledItemDelegate):
@@ -223,6 +230,16 @@ def _elided(font: QFont, text: str, width: int) -> str:
     return QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, width)
 
 
+def _sealed_text(keys: KeysView) -> str:
+    count = keys.sealed_session_count
+    if count == 0:
+        return ""
+    text = tr("1 visit is sealed until the key is unlocked.")
+    if count > 1:
+        text = tr("{visits} are sealed until the key is unlocked.").format(visits=visits(count))
+    return text
+
+
 class SessionList(QFrame):
     """*New session* and the list. ``session_chosen`` carries an id."""
 
@@ -239,6 +256,8 @@ class SessionList(QFrame):
         self._new.setToolTip(self.tr("Begin with the next patient (F8)"))
         on_click(self._new, new_session)
         self._empty = label(self.tr("Recorded visits are listed here, the newest first."), "small", wrap=True)
+        self._sealed = label(role="small", wrap=True)
+        identify(self._sealed, "sealed-visits")
         self._view = QListView()
         identify(self._view, "session-list", self.tr("Sessions"))
         self._view.setModel(self._model)
@@ -253,12 +272,13 @@ class SessionList(QFrame):
         column.addWidget(self._new)
         column.addWidget(self._empty)
         column.addWidget(self._view, 1)
+        column.addWidget(self._sealed)
         self.setFixedWidth(theme.px(264))
 
     def render(self, view: AppView, selected: SessionId | None) -> None:  # type: ignore[override]
         """Show the sessions with one selected."""
         self._is_rendering = True
-        self._model.show(view.sessions, day_of(self._clock()))
+        self._model.show(view.sessions, self._clock())
         wanted = self._model.index_of(selected)
         if wanted != self._view.currentIndex():
             self._view.setCurrentIndex(wanted)
@@ -266,6 +286,7 @@ class SessionList(QFrame):
             self._view.clearSelection()
         self._is_rendering = False
         self._empty.setVisible(self._model.rowCount() == 0)
+        set_visible_text(self._sealed, _sealed_text(view.keys))
 
     def _on_current(self, current: QModelIndex) -> None:
         if current.isValid() and not self._is_rendering:

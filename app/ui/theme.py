@@ -192,6 +192,7 @@ TEXT_PAIRS = (
     ("danger", "danger_bg"),
     ("ok", "ok_bg"),
     ("info", "info_bg"),
+    ("danger_bg", "danger"),
 )
 """Ink on paper, wherever there are words: at least 4.5 to 1."""
 EDGE_PAIRS = (
@@ -375,7 +376,7 @@ QTextBrowser:focus, QPlainTextEdit:focus { border: 2px solid $c_focus; }
 QListView { background: transparent; border: 2px solid transparent; border-radius: 6px; outline: none; }
 QListView:focus { border: 2px solid $c_focus; }
 
-QFrame#banner, QFrame#app-banner { border-radius: 10px; }
+QFrame[banner="true"] { border-radius: 10px; }
 QFrame[tone="warn"] { background: $c_warn_bg; border: $edge solid $c_warn; }
 QFrame[tone="danger"] { background: $c_danger_bg; border: $edge solid $c_danger; }
 QFrame[tone="info"] { background: $c_info_bg; border: $edge solid $c_info; }
@@ -384,6 +385,9 @@ QFrame[tone="warn"] QLabel { color: $c_warn; }
 QFrame[tone="danger"] QLabel { color: $c_danger; }
 QFrame[tone="info"] QLabel { color: $c_info; }
 QFrame[tone="ok"] QLabel { color: $c_ok; }
+QFrame[tone="alarm"] { background: $c_danger; border: $edge solid $c_danger; }
+QFrame[tone="alarm"] QLabel { color: $c_danger_bg; }
+QFrame[tone="alarm"] QLabel[role="alarm"] { font-size: $p20; font-weight: 600; }
 
 QProgressBar { background: $c_raised; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $c_accent; border-radius: 3px; }
@@ -400,6 +404,28 @@ QMenu::separator { height: 1px; background: $c_line; margin: $p4 $p8; }
 QStatusBar { background: $c_surface; border-top: $edge solid $c_line; }
 QStatusBar::item { border: none; }
 QStatusBar QLabel { font-size: $p12; color: $c_muted; }
+QStatusBar QPushButton { font-size: $p12; min-height: $p20; padding: 0 $p6; }
+
+QTableView {
+  background: $c_surface; border: $edge solid $c_border; border-radius: 6px; gridline-color: $c_line; outline: none;
+  selection-background-color: $c_sel; selection-color: $c_text; alternate-background-color: $c_surface;
+}
+QTableView:focus { border: 2px solid $c_focus; }
+QTableView::item { padding: $p4 $p8; }
+QTableView::item:selected { background: $c_sel; color: $c_text; }
+QHeaderView { background: $c_raised; }
+QHeaderView::section {
+  background: $c_raised; color: $c_muted; border: none; border-bottom: $edge solid $c_line; padding: $p4 $p8;
+  font-size: $p12;
+}
+
+QCheckBox { spacing: $p8; min-height: $h_field; }
+QCheckBox::indicator {
+  width: $p16; height: $p16; border: $edge solid $c_border; border-radius: 4px; background: $c_surface;
+}
+QCheckBox::indicator:checked { background: $c_accent; border-color: $c_accent; }
+QCheckBox:focus { color: $c_focus; }
+QCheckBox::indicator:focus { border: 2px solid $c_focus; }
 
 QScrollBar:vertical { background: transparent; width: 12px; margin: 2px; }
 QScrollBar::handle:vertical { background: $c_border; border-radius: 4px; min-height: 32px; }

@@ -1,7 +1,7 @@
 """The main window: which session is looked at, which page shows it, and the keys.
 
-It renders snapshots and posts wishes, and waits for nothing. Main thread. Pages are made when they are first
-needed, and their modules imported then, so that the window is there at once: each of Qt's classes that is named
+It renders snapshots and posts wishes, and waits for nothing. Main thread. Pages and dialogs are made when they are
+first needed, and their modules imported then, so that the window is there at once: each of Qt's classes that is named
 for the first time costs time, those with many enumerations most of all.
 """
 
@@ -10,38 +10,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import (
-    QAction,
-    QActionGroup,
-    QCloseEvent,
-    QKeyEvent,
-    QKeySequence,
-    QResizeEvent,
-)
-from PySide6.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QMainWindow,
-    QMenu,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
-from app.core.events import Intent, SessionId, Stop
-from app.core.views import AppView, ChangeSettings, ForSession, Level, Phase, SessionView, Wish
+from app.core.events import Intent, SessionId
+from app.core.views import (
+    AppView,
+    ChangeSettings,
+    ForSession,
+    KeyState,
+    Level,
+    Phase,
+    SessionView,
+    Wish,
+)
 from app.ui import theme
 from app.ui.application import appearance_of
-from app.ui.banner import Banner, notice_for_app, notice_for_session
-from app.ui.controls import identify, restyle
-from app.ui.icons import icon
+from app.ui.closing import Closing
+from app.ui.controls import identify
+from app.ui.dialogs import Dialogs
+from app.ui.menus import Menus
+from app.ui.notice_board import NoticeBoard
 from app.ui.phrases import state_of
 from app.ui.ready_page import ReadyPage
 from app.ui.session_list import SessionList
+from app.ui.standing import waiting_sessions
 from app.ui.status_line import StatusLine
 
 if TYPE_CHECKING:
@@ -57,24 +53,33 @@ _DETAILS_NEED_PX = 560
 
 
 class MainWindow(QMainWindow):
-    """The doctor's window. ``post`` takes wishes, ``level`` is pulled while a meter can be seen."""
+    """The doctor's window. ``post`` takes wishes, ``level`` is pulled while a meter can be seen.
+
+    ``alarm`` makes the sound that calls when words are being lost.
+    """
 
     def __init__(
-        self, post: Callable[[Wish], None], level: Callable[[], Level], clock: Callable[[], float] = time.time
+        self,
+        post: Callable[[Wish], None],
+        level: Callable[[], Level],
+        clock: Callable[[], float] = time.time,
+        alarm: Callable[[], None] = QApplication.beep,
     ) -> None:
         super().__init__()
         self._post = post
         self._level = level
         self._clock = clock
+        self._alarm = alarm
         self._view = AppView()
         self._selected: SessionId | None = None
-        self._may_close = False
         self._announced = ""
         self._side_wish: bool | None = None
         self.setWindowTitle("ScribeDesk")
         self._recording: RecordingPage | None = None
         self._finishing: FinishingPage | None = None
         self._result: ResultPage | None = None
+        self._dialogs = Dialogs(self, post, level, clock)
+        self.closing = Closing(self, post, clock)
         self._make_parts()
         self._make_menus()
         self.setMinimumSize(560, 360)
@@ -87,19 +92,16 @@ class MainWindow(QMainWindow):
     def _make_parts(self) -> None:
         self._side = SessionList(self.new_session, self._clock)
         self._side.session_chosen.connect(lambda chosen: self.select(SessionId(chosen)))
-        self._app_banner = Banner("app-banner")
-        self._banner = Banner("banner", self._send, self._clock)
-        self._ready = ReadyPage(self._post, self._level)
+        self._notices = NoticeBoard(self._post, self._dialogs, self._clock, self._alarm)
+        self._notices.live_asked.connect(lambda: self.select(self._view.live))
+        self._notices.microphone_asked.connect(self._choose_microphone)
+        self._notices.time_passed.connect(lambda: self.render(self._view))
+        self._ready = ReadyPage(self._post, self._level, self._dialogs.test_microphone)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._ready)
-        banners = QVBoxLayout()
-        banners.setContentsMargins(theme.px(32), theme.px(12), theme.px(32), 0)
-        banners.setSpacing(theme.px(8))
-        banners.addWidget(self._app_banner)
-        banners.addWidget(self._banner)
         centre = QVBoxLayout()
         centre.setSpacing(0)
-        centre.addLayout(banners)
+        centre.addWidget(self._notices)
         centre.addWidget(self._pages, 1)
         body = QWidget()
         row = QHBoxLayout(body)
@@ -109,49 +111,35 @@ class MainWindow(QMainWindow):
         row.addLayout(centre, 1)
         self.setCentralWidget(body)
         self._status = StatusLine()
+        self._status.details_asked.connect(self._dialogs.show_queue)
         self.statusBar().setSizeGripEnabled(False)
         self.statusBar().addWidget(self._status, 1)
 
     def _make_menus(self) -> None:
-        session = self.menuBar().addMenu(self.tr("&Session"))
-        self._add(session, self.tr("&New session"), "F8", self.new_session, "plus")
-        self._do_record = self._add(session, self.tr("&Record"), "Ctrl+R", self._record, "record")
-        self._do_pause = self._add(session, self.tr("&Pause or resume"), "F9", self._toggle_pause, "pause")
-        self._do_stop = self._add(session, self.tr("S&top and make notes"), "Ctrl+E", self._stop, "stop")
-        self._do_copy = self._add(session, self.tr("&Copy note"), "Ctrl+Shift+C", self._copy, "copy")
-        session.addSeparator()
-        self._add(session, self.tr("&Quit"), "Ctrl+Q", self.close)
-        shown = self.menuBar().addMenu(self.tr("&View"))
-        self._add(shown, self.tr("Session &list"), "Ctrl+B", self._toggle_side, "sidebar")
-        self._make_theme_menu(shown.addMenu(self.tr("&Theme")))
-        helping = self.menuBar().addMenu(self.tr("&Help"))
-        self._do_practise = self._add(
-            helping, self.tr("Practise with a &sample consultation"), "", self._practise, "practise"
+        dialogs = self._dialogs
+        self._menus = Menus(
+            self,
+            {
+                "new": self.new_session,
+                "record": self._record,
+                "pause": self._toggle_pause,
+                "stop": self._stop,
+                "copy": self._copy,
+                "patient": self._change_patient,
+                "undo": self._notices.have_back,
+                "quit": self.close,
+                "list": self._toggle_side,
+                "stored": dialogs.look_at_stored,
+                "queue": dialogs.show_queue,
+                "passphrase": dialogs.set_passphrase,
+                "unlock": dialogs.unlock,
+                "practise": self._practise,
+                "test": dialogs.test_microphone,
+                "diagnostics": dialogs.show_diagnostics,
+                "about": self._about,
+            },
+            self._choose_theme,
         )
-        self._add(helping, self.tr("&About ScribeDesk"), "", self._about, "info")
-
-    def _add(self, menu: QMenu, text: str, keys: str, do: Callable[[], object], picture: str = "") -> QAction:
-        made = QAction(text, self)
-        if keys:
-            made.setShortcut(QKeySequence(keys))
-        if picture:
-            made.setIcon(icon(picture))
-        made.triggered.connect(lambda _checked=False: do())
-        menu.addAction(made)
-        return made
-
-    def _make_theme_menu(self, menu: QMenu) -> None:
-        self._themes = QActionGroup(self)
-        for choice, text in (
-            ("system", self.tr("As the &system")),
-            ("light", self.tr("&Light")),
-            ("dark", self.tr("&Dark")),
-            ("contrast", self.tr("&High contrast")),
-        ):
-            made = self._add(menu, text, "", partial(self._choose_theme, choice))
-            made.setCheckable(True)
-            made.setData(choice)
-            self._themes.addAction(made)
 
     # Showing -------------------------------------------------------------------------------------------------------
 
@@ -164,6 +152,7 @@ class MainWindow(QMainWindow):
         self._show_theme()
         self._side.render(view, self._selected)
         self._status.render(view)
+        self._dialogs.render(view)
         self._show_page()
 
     def select(self, session_id: SessionId | None) -> None:
@@ -177,34 +166,48 @@ class MainWindow(QMainWindow):
         self.select(None)
         self._ready.focus()
 
+    def come_to_front(self) -> None:
+        """Be seen: somebody has started the app once more."""
+        self._notices.say_fetched()
+        if self.isMinimized():
+            self.showNormal()
+        self.show()
+        self.raise_()
+        self.activateWindow()
+        # Where a window may not put itself in front, its place among the windows is marked at least.
+        QApplication.alert(self)
+        self._show_page()
+
     def _show_page(self) -> None:
         session = self._session()
-        # A session says by itself that the service is away; once is enough.
-        concerns_all = session is None or self._view.problem is not None
-        self._app_banner.render(notice_for_app(self._view, self._clock()) if concerns_all else None)
-        self._banner.render(notice_for_session(session, self._clock()) if session is not None else None)
+        self._notices.render(self._view, self._selected, session)
         self._announce(session)
         before = self._pages.currentWidget()
-        if session is None:
-            page: _Page = self._ready
-        elif session.phase.is_live:
-            page = recording = self._recording_page()
-            recording.render(session)
-        elif session.phase.is_finishing:
-            page = finishing = self._finishing_page()
-            finishing.render(session)
-        else:
-            page = result = self._result_page()
-            result.render(self._view, session)
+        page = self._page_for(session)
         self._ready.render(self._view)
         self._pages.setCurrentWidget(page)
         self._show_actions(session)
         if page is not before:
             self._focus(page)
 
+    def _page_for(self, session: SessionView | None) -> _Page:
+        if session is None:
+            return self._ready
+        if session.phase.is_live:
+            recording = self._recording_page()
+            recording.render(self._view, session)
+            return recording
+        if session.phase.is_finishing:
+            finishing = self._finishing_page()
+            finishing.render(session)
+            return finishing
+        result = self._result_page()
+        result.render(self._view, session)
+        return result
+
     def _announce(self, session: SessionView | None) -> None:
         """Tell a screen reader when the state of what is looked at changes."""
-        word = state_of(session).word if session is not None else ""
+        word = self._notices.alarm or (state_of(session).word if session is not None else "")
         if word and word != self._announced:
             from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 
@@ -224,25 +227,33 @@ class MainWindow(QMainWindow):
 
     def _show_actions(self, session: SessionView | None) -> None:
         allowed = session.allowed if session is not None else frozenset()
-        self._do_record.setEnabled(session is None and self._ready.can_record())
-        self._do_practise.setEnabled(self._view.live is None)
-        self._do_pause.setEnabled(bool(allowed & {"Pause", "Resume"}))
-        self._do_stop.setEnabled("Stop" in allowed)
-        self._do_copy.setEnabled(session is not None and session.phase.is_final)
+        keys = self._view.keys.state
+        self._menus.enable(
+            record=session is None and self._ready.can_record(),
+            practise=self._view.live is None,
+            test=self._view.live is None and bool(self._view.microphones),
+            pause=bool(allowed & {"Pause", "Resume"}),
+            stop="Stop" in allowed,
+            copy=session is not None and session.phase.is_final,
+            patient="ChangePatient" in allowed,
+            undo=self._notices.can_have_back(),
+            queue=bool(waiting_sessions(self._view)),
+            passphrase=keys in (KeyState.PROTECTED, KeyState.PASSPHRASE, KeyState.SESSION_ONLY),
+            unlock=keys in (KeyState.LOCKED, KeyState.MISSING),
+        )
 
     def _show_theme(self) -> None:
         choice = self._view.settings.theme
         appearance = appearance_of(QApplication.instance())
         if appearance is not None:
             appearance.choose(choice)
-        for action in self._themes.actions():
-            action.setChecked(action.data() == choice)
+        self._menus.show_theme(choice)
 
     def _recording_page(self) -> RecordingPage:
         if self._recording is None:
             from app.ui.recording_page import RecordingPage
 
-            self._recording = RecordingPage(self._send, self._level, self._clock)
+            self._recording = RecordingPage(self._send, self._post, self._level, self._clock)
             self._recording.discard_asked.connect(self._ask_discard)
             self._pages.addWidget(self._recording)
         return self._recording
@@ -291,57 +302,34 @@ class MainWindow(QMainWindow):
         if self._result is not None and self._pages.currentWidget() is self._result:
             self._result.copy()
 
+    def _change_patient(self) -> None:
+        session = self._session()
+        if session is not None:
+            self._dialogs.change_patient(session)
+
+    def _choose_microphone(self) -> None:
+        if self._recording is not None and self._pages.currentWidget() is self._recording:
+            self._recording.choose_microphone()
+
     def _choose_theme(self, choice: str) -> None:
         self._post(ChangeSettings(replace(self._view.settings, theme=choice)))
 
     # Questions -----------------------------------------------------------------------------------------------------
 
     def _ask_discard(self) -> None:
+        from app.ui.question import Answer, ask
+
         shown = self._pages.currentWidget()
         page = next((each for each in (self._recording, self._finishing, self._result) if each is shown), None)
         if page is not None:
-            self._ask(
+            ask(
+                self,
                 self.tr("Discard this recording?"),
-                self.tr("The audio on this computer is thrown away, and no notes are made of it."),
-                ("confirm-discard", self.tr("&Discard"), "danger"),
+                self.tr("The audio on this computer is thrown away, and no notes are made of it. "
+                        "You can have it back for 30 seconds."),
+                Answer(self.tr("&Discard"), "confirm-discard", "danger"),
                 page.discard,
-            )
-
-    def _ask_close(self, live: SessionId) -> None:
-        self._ask(
-            self.tr("A visit is being recorded."),
-            self.tr("Stop it and close? The recording is kept, and finishes by itself."),
-            ("stop-and-keep", self.tr("&Stop and keep"), "primary"),
-            lambda: self._stop_and_close(live),
-        )
-
-    def _ask(self, what: str, more: str, yes: tuple[str, str, str], do: Callable[[], None]) -> None:
-        """Ask without blocking; Cancel is the default and what Escape means."""
-        from PySide6.QtWidgets import QMessageBox
-
-        asked = QMessageBox(self)
-        identify(asked, "question")
-        asked.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        asked.setIcon(QMessageBox.Icon.NoIcon)
-        asked.setTextFormat(Qt.TextFormat.PlainText)
-        asked.setWindowTitle("ScribeDesk")
-        asked.setText(what)
-        asked.setInformativeText(more)
-        identifier, text, kind = yes
-        accept = asked.addButton(text, QMessageBox.ButtonRole.DestructiveRole)
-        identify(accept, identifier)
-        restyle(accept, "kind", kind)
-        cancel = asked.addButton(self.tr("&Cancel"), QMessageBox.ButtonRole.RejectRole)
-        identify(cancel, "cancel")
-        asked.setDefaultButton(cancel)
-        asked.setEscapeButton(cancel)
-        accept.clicked.connect(lambda _checked=False: do())
-        asked.open()
-
-    def _stop_and_close(self, live: SessionId) -> None:
-        self._post(ForSession(live, Stop(self._clock())))
-        self._may_close = True
-        self.close()
+            )  # fmt: skip
 
     def _about(self) -> None:
         from PySide6.QtWidgets import QMessageBox
@@ -359,12 +347,11 @@ class MainWindow(QMainWindow):
     # Qt's hooks ----------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
-        """Qt's hook: a visit that is going on is never dropped silently."""
-        if self._view.live is not None and not self._may_close:
-            event.ignore()
-            self._ask_close(self._view.live)
-        else:
+        """Qt's hook: what is at stake is never dropped silently."""
+        if self.closing.may_close(self._view):
             event.accept()
+        else:
+            event.ignore()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         """Qt's hook: Space reaches the window when nothing that has the focus wants it."""
@@ -380,8 +367,7 @@ class MainWindow(QMainWindow):
         """Qt's hook."""
         super().resizeEvent(event)
         self._show_side()
-        for banner in (self._banner, self._app_banner):
-            banner.set_roomy(self.height() >= theme.px(_DETAILS_NEED_PX))
+        self._notices.set_roomy(self.height() >= theme.px(_DETAILS_NEED_PX))
 
     def _toggle_side(self) -> None:
         self._side_wish = self._side.isHidden()

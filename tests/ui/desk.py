@@ -33,6 +33,10 @@ class Desk:
         assert found, f"no {identifier}"
         return next((each for each in found if each.isVisible()), found[0])
 
+    def is_shown(self, identifier: str) -> bool:
+        """Whether a widget of that identifier can be seen."""
+        return any(each.isVisible() for each in self.window.findChildren(QWidget, identifier))
+
     def wishes(self, kind: type[object]) -> list[Wish]:
         """What was posted of that kind."""
         return [wish for wish in self.posted if isinstance(wish, kind)]

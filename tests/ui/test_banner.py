@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from app.core.events import CheckAgain, Intent, SendAgain, TryNow
 from app.core.problems import Problem, ProblemKind
 from app.core.views import ForSession, Phase
-from app.ui.banner import Banner, notice_for_session
+from app.ui.banner import Banner
+from app.ui.session_notices import notice_for_session
 from tests.ui.desk import Desk
 from tests.ui.samples import NOW, session, view
 
@@ -23,7 +24,7 @@ def told(desk: Desk, identifier: str = "banner") -> str:
 @pytest.mark.parametrize("kind", list(ProblemKind))
 def test_each_problem_is_told_whole(desk: Desk, kind: ProblemKind) -> None:
     problem = Problem(kind, "HTTP 503")
-    desk.window.render(view(session(Phase.RECORDING, problem=problem)))
+    desk.window.render(view(session(Phase.PAUSED, problem=problem)))
     text = told(desk)
     for part in (problem.words.what, problem.words.safe, problem.words.do, "HTTP 503"):
         assert part in text
@@ -48,7 +49,7 @@ def test_a_button_is_there_exactly_when_it_is_allowed(desk: Desk, name: str, ide
     failed = session(Phase.FAILED, problem=Problem(ProblemKind.PROCESSING_FAILED), allowed=frozenset({name}))
     desk.window.render(view(failed))
     desk.window.select(failed.id)
-    shown = [key for _name, key, _intent in INTENTS if desk.find(QPushButton, key).isVisible()]
+    shown = [key for _name, key, _intent in INTENTS if desk.is_shown(key)]
     assert shown == [identifier]
     QTest.mouseClick(desk.find(QPushButton, identifier), Qt.MouseButton.LeftButton)
     assert desk.posted[-1] == ForSession(failed.id, intent)
@@ -69,24 +70,24 @@ def test_no_microphone_is_explained_and_practice_is_still_possible(desk: Desk) -
 
 def test_nothing_is_said_when_all_is_well() -> None:
     for phase in (Phase.RECORDING, Phase.PAUSED, Phase.DRAINING, Phase.PROCESSING, Phase.COMPLETED):
-        assert notice_for_session(session(phase), NOW) is None
+        assert notice_for_session(view(), session(phase), NOW) is None
 
 
 def test_a_failed_and_an_expired_session_are_told_even_without_a_problem() -> None:
     for phase in (Phase.FAILED, Phase.EXPIRED, Phase.PARTIAL):
-        notice = notice_for_session(session(phase), NOW)
+        notice = notice_for_session(view(), session(phase), NOW)
         assert notice is not None
         assert notice.what
 
 
 def test_an_outage_of_a_few_seconds_is_no_event() -> None:
     away = session(Phase.RECORDING, problem=Problem(ProblemKind.UNREACHABLE), trouble_since=NOW)
-    assert notice_for_session(away, NOW + 14.0) is None
-    told = notice_for_session(away, NOW + 15.0)
+    assert notice_for_session(view(), away, NOW + 14.0) is None
+    told = notice_for_session(view(), away, NOW + 15.0)
     assert told is not None
     assert "safe on this computer" in told.more
 
 
 def test_trouble_that_needs_a_person_is_told_at_once() -> None:
     refused = session(Phase.RECORDING, problem=Problem(ProblemKind.NOT_SIGNED_IN))
-    assert notice_for_session(refused, NOW) is not None
+    assert notice_for_session(view(), refused, NOW) is not None

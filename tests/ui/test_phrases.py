@@ -9,7 +9,7 @@ import pytest
 
 from app.core.problems import Problem, ProblemKind
 from app.core.views import Phase
-from app.ui import phrases
+from app.ui import phrases, standing
 from app.ui.finishing_page import stages_of
 from app.ui.icons import RESOURCES
 from tests.ui.samples import NOTES, PENDING_NOTE, session, view
@@ -64,11 +64,11 @@ def test_where_the_audio_is() -> None:
 
 
 def test_what_waits_is_counted_over_all_sessions() -> None:
-    assert phrases.queue(view(session(Phase.COMPLETED))) == "Nothing waits to be sent"
+    assert standing.queue(view(session(Phase.COMPLETED))) == "Nothing waits to be sent"
     waiting = view(
         session(Phase.RECORDING), session(Phase.DRAINING, number=2, chunks_uploaded=70, seconds_to_upload=20.0)
     )
-    assert phrases.queue(waiting) == "3 pieces to send (23 s)"
+    assert standing.queue(waiting) == "3 pieces to send (23 s)"
 
 
 def test_names() -> None:

@@ -1,0 +1,153 @@
+"""What must be said that belongs to no session: the folder, the disk, the microphone, the service, and the key.
+
+Decided from a snapshot; of several things the gravest is said. Main thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.problems import Problem, ProblemKind
+from app.core.views import AppView, KeyState, ServiceState, is_worth_saying
+from app.ui.notice import GRAVE, Notice, pinned_microphone, with_room
+from app.ui.phrases import problem_words, tr
+from app.ui.plain import shown_name
+from app.ui.standing import visits
+
+
+def notice_for_app(view: AppView, now: float) -> Notice | None:
+    """What has to be said at a time that belongs to no session."""
+    candidates = (
+        _from_problem(view.problem),
+        _unsafe_folder(view),
+        _no_microphone(view),
+        _disk_low(view),
+        _pinned_away(view),
+        _service_away(view, now),
+    )
+    return next((notice for notice in candidates if notice is not None), None)
+
+
+def _from_problem(problem: Problem | None) -> Notice | None:
+    if problem is None:
+        return None
+    words = problem_words(problem)
+    tone = "danger" if problem.kind in GRAVE else "warn"
+    return Notice(tone, words.what, f"{words.safe} {words.do}", problem.detail)
+
+
+def _unsafe_folder(view: AppView) -> Notice | None:
+    if not view.storage.refusal:
+        return None
+    what = {
+        "network": tr("The folder for recordings lies on a network drive."),
+        "synced": tr("The folder for recordings is copied to other computers by a sync service."),
+        "read-only": tr("The folder for recordings cannot be written."),
+    }.get(view.storage.refusal, tr("The folder for recordings is not a safe place."))
+    more = tr(
+        "Nothing is recorded there: a visit must lie on this computer's own disk, for its user alone. Choose another "
+        "folder with SCRIBEDESK_HOME, or ask your IT person, and start ScribeDesk again."
+    )
+    return Notice("danger", what, more, view.storage.folder)
+
+
+def _no_microphone(view: AppView) -> Notice | None:
+    if not view.microphones_listed or view.microphones:
+        return None
+    return Notice(
+        "warn",
+        tr("No microphone was found."),
+        tr("Plug one in or allow ScribeDesk to use it in the system's settings, then press Look again. "
+           "You can practise with the sample consultation meanwhile."),
+    )  # fmt: skip
+
+
+def _disk_low(view: AppView) -> Notice | None:
+    if not (view.storage.is_low or view.storage.is_critical):
+        return None
+    return Notice(
+        "danger" if view.storage.is_critical else "warn",
+        with_room(tr("The disk is nearly full."), view),
+        tr("What was recorded is safe on this computer. Free some space before the next visit: recordings that were "
+           "delivered can be deleted."),
+        view.storage.folder,
+        frozenset({"LookAtStored"}),
+    )  # fmt: skip
+
+
+def _pinned_away(view: AppView) -> Notice | None:
+    pinned = pinned_microphone(view)
+    if pinned is None or not view.microphone_missing:
+        return None
+    default = next((shown_name(each.name) for each in view.microphones if each.is_default), "")
+    instead = tr("{other} is used meanwhile.").format(other=default or tr("The system's microphone"))
+    return Notice(
+        "warn",
+        tr("{name} is not there.").format(name=shown_name(pinned.name)),
+        f"{instead} {tr('It is used again when it is plugged in; or choose another.')}",
+    )
+
+
+def _service_away(view: AppView, now: float) -> Notice | None:
+    problem = view.service.problem
+    is_told = is_worth_saying(problem, view.service.trouble_since, now)
+    if problem is None or not is_told or view.service.state is not ServiceState.UNREACHABLE:
+        return None
+    more = tr("You can record all the same: recordings are kept on this computer and sent by themselves.")
+    return Notice("info", problem_words(problem).what, more, problem.detail)
+
+
+# The keys ---------------------------------------------------------------------------------------------------------
+
+
+def notice_for_keys(view: AppView) -> Notice | None:
+    """What has to be said about the key to what is kept on this computer."""
+    keys = view.keys
+    if keys.state is KeyState.LOCKED:
+        words = problem_words(Problem(ProblemKind.KEYS_LOCKED))
+        sealed = _sealed(keys.sealed_session_count)
+        more = " ".join(filter(None, (words.safe, sealed, words.do)))
+        return Notice("warn", words.what, more, actions=frozenset({"AskKeystoreAgain", "Unlock"}))
+    notice = _KEYS.get(keys.state)
+    if notice is not None:
+        sealed = _sealed(keys.sealed_session_count)
+        return replace(notice, what=tr(notice.what), more=" ".join(filter(None, (sealed, tr(notice.more)))))
+    if keys.recovery_code:
+        return Notice(
+            "info",
+            tr("Note the recovery code of this computer."),
+            tr("If the system's keychain is ever lost, nothing else opens the visits that are kept here."),
+            actions=frozenset({"ShowRecoveryCode"}),
+        )
+    return None
+
+
+def _sealed(count: int) -> str:
+    if count == 0:
+        return ""
+    text = tr("1 visit cannot be read now.") if count == 1 else tr("{visits} cannot be read now.")
+    return text.format(visits=visits(count))
+
+
+_KEYS = {
+    KeyState.WAITING: Notice(
+        "info",
+        "Waiting for your keychain.",
+        "Look whether it asks for its password. You can record meanwhile: new visits are sealed, nothing is lost.",
+        actions=frozenset({"AskKeystoreAgain"}),
+    ),
+    KeyState.SESSION_ONLY: Notice(
+        "warn",
+        "Visits can be read here only until ScribeDesk is closed.",
+        "This computer has no keychain, so the key to them is in memory alone. They are recorded and sent all the "
+        "same. With a passphrase of yours they can be read after the next start too.",
+        actions=frozenset({"SetPassphrase"}),
+    ),
+    KeyState.MISSING: Notice(
+        "danger",
+        "The keychain no longer has the key to the visits on this computer.",
+        "Nothing was deleted, and new visits are recorded as always. The recovery code opens the older ones; without "
+        "it, new visits can be kept under a new key beside them.",
+        actions=frozenset({"AskKeystoreAgain", "Unlock", "BeginNewStore"}),
+    ),
+}
