@@ -17,6 +17,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
         yield running
 
 
+@pytest.mark.fault("L1")
 @pytest.mark.parametrize(
     "sent", ["", "Bearer", "Bearer wrong", "bearer test-token", "test-token", "Bearer test-token "]
 )
@@ -27,6 +28,7 @@ def test_without_the_token(peer: Peer, sent: str) -> None:
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.fault("L1")
 def test_an_upload_without_the_token_stores_nothing(peer: Peer, tmp_path: Path) -> None:
     session = peer.client.create()
     answer = peer.client.post(
@@ -38,6 +40,7 @@ def test_an_upload_without_the_token_stores_nothing(peer: Peer, tmp_path: Path) 
     assert list(tmp_path.rglob("*.sealed")) == []
 
 
+@pytest.mark.fault("L1")
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:7001", "evil.example:7000", ""])
 def test_through_a_foreign_name(peer: Peer, host: str) -> None:
     for path in ("/templates", "/.well-known/medscribealliance"):
@@ -51,12 +54,14 @@ def test_through_its_own_names(peer: Peer, host: str) -> None:
     assert answer.json()["endpoints"]["base_url"] == f"http://{host}/voice/v1"
 
 
+@pytest.mark.fault("L1")
 @pytest.mark.parametrize("origin", ["null", "http://127.0.0.1:7000", "https://evil.example"])
 def test_from_a_web_page(peer: Peer, origin: str) -> None:
     answer = peer.client.get("/templates", headers={"Origin": origin})
     assert (answer.status_code, error_code(answer)) == (403, "forbidden")
 
 
+@pytest.mark.fault("L2")
 def test_too_large(peer: Peer, tmp_path: Path) -> None:
     session = peer.client.create()
     for size in (100_001, 1_000_000):

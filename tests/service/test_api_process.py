@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.peer import DEADLINE_SECONDS, KEY, TOKEN, wav
+from tests.service.peer import DEADLINE_SECONDS, KEY, TOKEN, noise, wav, wav_of
 
 SESSION = "ses_0123456789abcdefghij"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -193,12 +193,14 @@ def test_a_second_service_on_the_same_folder_refuses(tmp_path: Path, permits: Pe
     assert second.stdout == b""
 
 
+@pytest.mark.fault("L3")
 def test_a_taken_port_gives_way_to_the_next_free_one(tmp_path: Path, permits: Permits) -> None:
     with running(tmp_path, permits, port=permits.port) as service:
         assert httpx.URL(service.first_line["base_url"]).port != permits.port
         assert service.http.get("/templates").status_code == 200
 
 
+@pytest.mark.fault("L2")
 def test_a_hundred_megabytes_are_refused_and_the_service_goes_on(tmp_path: Path, permits: Permits) -> None:
     with running(tmp_path, permits) as service:
         service.http.post("/sessions", json={"session_id": SESSION})
@@ -213,6 +215,31 @@ def test_a_hundred_megabytes_are_refused_and_the_service_goes_on(tmp_path: Path,
             assert line.recv(1000).startswith(b"HTTP/1.1 413 ")
         assert service.http.get(f"/sessions/{SESSION}").json()["audio_files_received"] == 0
         assert list(tmp_path.rglob("*.sealed")) == []
+
+
+@pytest.mark.fault("L4")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_memory_stays_flat_over_many_uploads(tmp_path: Path, permits: Permits) -> None:
+    large = wav_of(noise(96_000 * 20), rate_hz=96_000)
+    with running(tmp_path, permits) as service:
+        service.http.post("/sessions", json={"session_id": SESSION})
+        used = []
+        for number in range(60):
+            answer = service.http.post(
+                f"/sessions/{SESSION}/audio/audio_{number}.wav",
+                content=large if number % 6 == 0 else wav(number, seconds=1.9),
+                headers={"Content-Type": "audio/wav"},
+            )
+            assert answer.status_code == 200
+            if number % 6 == 5:
+                used.append(resident_megabytes(service.process.pid))
+        assert max(used[2:]) - used[1] < 16
+
+
+def resident_megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (kilobytes,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(kilobytes) / 1024
 
 
 def test_chunks_of_many_hands_at_once_are_each_kept_once(tmp_path: Path, permits: Permits) -> None:

@@ -70,6 +70,7 @@ def test_every_operation_is_fuzzed(peer: Peer) -> None:
     assert sorted(declared) == sorted(OPERATIONS)
 
 
+@pytest.mark.fault("L4")
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_only_declared_answers(peer: Peer, operations: dict[str, Any], label: str) -> None:
     operation = operations[label]
@@ -147,6 +148,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.fault("X8")
 @settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(name=st.text(min_size=1, max_size=300))
 @example(name="../../x")
