@@ -23,6 +23,7 @@ class Conditioner:
     """Turns a source's blocks, whatever their rate and channels, into samples, without a seam between blocks."""
 
     def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
         self._resampler = None
         if rate_hz != SAMPLE_RATE_HZ:
             self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.audio.capture import Capture, Patience, SpoolWriter
+from app.audio.capture import Capture, Patience
 from app.audio.files import decode
+from app.audio.keeping import SpoolWriter
 from app.audio.level import LevelTap
 from app.audio.signal import Block, Samples
-from app.audio.source import Source
+from app.audio.source import Source, Stamp
 from app.core.events import CaptureEnded, CaptureLost, ChunkSealed, Fact
 
 CAPTURE = (sys.executable, "-m", "app", "capture-worker")
@@ -66,24 +67,30 @@ def talk(seconds: float, seed: int = 3, pause_every: int = 10, room: float = 0.0
 
 @dataclass
 class MemorySpool:
-    """Keeps everything, or fails with ``error`` at the append or the seal of that number."""
+    """Keeps everything, save for as many refusals as it is told, from the append or the seal of that number on."""
 
     error: OSError | None = None
     fails_at_append: int = -1
     fails_at_seal: int = -1
+    refusals: int = 1 << 30
     appended: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     sealed: list[tuple[int, int, int, bytes]] = field(default_factory=list)
 
-    def append(self, pcm: bytes) -> None:
+    def append(self, pcm: bytes, at: float) -> None:
         """Keep the samples."""
-        if self.error and len(self.appended) == self.fails_at_append:
-            raise self.error
+        self._refuse(len(self.appended) == self.fails_at_append)
         self.appended.append(pcm)
+        self.times.append(at)
+
+    def _refuse(self, is_here: bool) -> None:
+        if self.error and is_here and self.refusals:
+            self.refusals -= 1
+            raise self.error
 
     def seal(self, index: int, first_sample: int, sample_count: int, data: bytes) -> None:
         """Keep the chunk; like a real spool it refuses samples that it was not given before."""
-        if self.error and len(self.sealed) == self.fails_at_seal:
-            raise self.error
+        self._refuse(len(self.sealed) == self.fails_at_seal)
         assert first_sample + sample_count <= first_of(self.sealed, first_sample) + len(b"".join(self.appended)) // 2
         self.sealed.append((index, first_sample, sample_count, data))
 
@@ -144,6 +151,22 @@ class ScriptedSource:
     def close(self) -> None:
         """Count."""
         self.close_count += 1
+
+
+class ScriptedMicrophone(ScriptedSource):
+    """A source that is live: each block of the script comes with when it was heard."""
+
+    def __init__(self, script: Sequence[tuple[Block, Stamp]], rate_hz: int = RATE_HZ):
+        super().__init__([block for block, _ in script], rate_hz)
+        self._stamps = [stamp for _, stamp in script]
+        self.stamp = Stamp(0.0, 0.0)
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        """The script's next block."""
+        block = super().read(timeout_seconds)
+        if block is not None:
+            self.stamp = self._stamps.pop(0)
+        return block
 
 
 class Take:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.audio.capture import Patience
+from app.audio.keeping import DiskPatience
 from app.audio.signal import Block
 from app.audio.source import SourceFailed
-from app.core.events import CaptureEnded, CaptureLost, CaptureStarted, ChunkSealed
+from app.core.events import CaptureEnded, CaptureLost, CaptureStarted, ChunkSealed, DiskRecovered, DiskRefused
 from app.core.problems import Problem, ProblemKind
 from tests.audio.stand_ins import RATE_HZ, MemorySpool, ScriptedSource, Take, blocks_of, noise, talk, tone
 
@@ -165,22 +167,59 @@ def test_a_microphone_that_cannot_be_opened_is_told_with_its_own_words() -> None
     assert take.await_end() == CaptureLost(1, Problem(ProblemKind.NO_MICROPHONE, "Device unavailable"), 1_000.0)
 
 
+_FULL = OSError(errno.ENOSPC, "disk")
+_NO_DISK = Patience(disk=DiskPatience(held_seconds=5.0, try_again_seconds=0.0, at_end_seconds=0.0))
+_SOME_DISK = Patience(disk=DiskPatience(try_again_seconds=0.0))
+
+
 @pytest.mark.parametrize("media_type", ["audio/wav", "audio/ogg"])
-@pytest.mark.parametrize(("at_append", "at_seal"), [(5, -1), (-1, 1)], ids=["append", "seal"])
+@pytest.mark.parametrize(("at_append", "at_seal"), [(5, -1), (-1, 0)], ids=["append", "seal"])
+def test_a_disk_that_refuses_for_a_while_costs_nothing(media_type: str, at_append: int, at_seal: int) -> None:
+    spool = MemorySpool(_FULL, at_append, at_seal, refusals=9)
+    take = Take(ScriptedSource(blocks_of(_SPOKEN, 1_600)), spool, media_type=media_type, patience=_SOME_DISK)
+    take.capture.start()
+    take.capture.end()
+    assert take.await_end() == CaptureEnded(1, 1_000.0)
+    np.testing.assert_array_equal(spool.pcm, _SPOKEN)
+    assert len(spool.decoded) == len(_SPOKEN)
+    told = [fact for fact in take.facts if isinstance(fact, DiskRefused | DiskRecovered)]
+    assert told == [DiskRefused(1, Problem(ProblemKind.DISK_FULL, "ENOSPC"), 1_000.0), DiskRecovered(1, 1_000.0)]
+
+
 @pytest.mark.parametrize(
     ("code", "kind"), [(errno.ENOSPC, ProblemKind.DISK_FULL), (errno.EIO, ProblemKind.DISK_FAILED)]
 )
-def test_a_disk_that_takes_no_more_ends_the_take_loudly(
-    media_type: str, at_append: int, at_seal: int, code: int, kind: ProblemKind
-) -> None:
+def test_a_disk_that_takes_no_more_ends_the_take_loudly_when_the_memory_is_full(code: int, kind: ProblemKind) -> None:
     source = ScriptedSource(blocks_of(_SPOKEN, 1_600))
-    take = Take(source, MemorySpool(OSError(code, "disk"), at_append, at_seal), media_type=media_type)
+    spool = MemorySpool(OSError(code, "disk"), fails_at_append=5)
+    take = Take(source, spool, patience=_NO_DISK)
     take.capture.start()
     lost = take.await_end()
     assert isinstance(lost, CaptureLost)
     assert lost.problem == Problem(kind, errno.errorcode[code])
     assert source.close_count == 1
     assert not take.tap.read().is_live
+    np.testing.assert_array_equal(spool.pcm, _SPOKEN[: len(spool.pcm)])
+
+
+def test_a_disk_that_takes_no_chunk_still_takes_every_sample() -> None:
+    spool = MemorySpool(_FULL, fails_at_seal=0)
+    take = Take(ScriptedSource(blocks_of(_SPOKEN, 1_600)), spool, patience=_NO_DISK)
+    take.capture.start()
+    take.capture.end()
+    lost = take.await_end()
+    assert isinstance(lost, CaptureLost)
+    assert lost.problem.kind is ProblemKind.DISK_FULL
+    np.testing.assert_array_equal(spool.pcm, _SPOKEN)
+
+
+def test_stop_waits_no_longer_than_it_must_for_a_disk_that_refuses() -> None:
+    take = Take(ScriptedSource(blocks_of(tone(1.0), 1_600)), MemorySpool(_FULL, fails_at_append=0))
+    take.capture.start()
+    began = time.monotonic()
+    take.capture.end()
+    assert isinstance(take.await_end(), CaptureLost)
+    assert time.monotonic() - began < 3.0
 
 
 def test_a_bug_is_told_by_its_type_alone(caplog: pytest.LogCaptureFixture) -> None:

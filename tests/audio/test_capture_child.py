@@ -127,7 +127,9 @@ def test_every_sample_until_the_end_is_heard_once_and_in_order(microphone: Child
     assert first[0, 0] == 0
     assert breaks(_samples([first, *blocks])) == 0
     assert microphone.stamp.heard_at >= ended_at
-    assert len(_samples(blocks)) == pytest.approx((microphone.stamp.heard_at - first_at) * RATE_HZ, abs=0.05 * RATE_HZ)
+    assert len(_samples(blocks)) == pytest.approx(
+        (microphone.stamp.heard_at - first_at) * RATE_HZ, abs=0.05 * RATE_HZ
+    )
     assert not microphone.stamp.has_lost
 
 
@@ -141,7 +143,9 @@ def test_nothing_is_lost_while_the_app_s_interpreter_is_busy_for_two_seconds(mic
     blocks = _read_until(microphone, lambda: microphone.stamp.heard_at > free_at)
     assert free_at - first_at > 1.9
     assert breaks(_samples([first, *blocks])) == 0
-    assert len(_samples(blocks)) == pytest.approx((microphone.stamp.heard_at - first_at) * RATE_HZ, abs=0.05 * RATE_HZ)
+    assert len(_samples(blocks)) == pytest.approx(
+        (microphone.stamp.heard_at - first_at) * RATE_HZ, abs=0.05 * RATE_HZ
+    )
     assert not microphone.stamp.has_lost
 
 
