@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -113,7 +115,8 @@ class AppendLog:
 
     def __init__(self, path: Path, *, keep_bytes: int) -> None:
         """Open ``path``, cutting off what lies behind ``keep_bytes`` (a torn last piece)."""
-        self._file = patiently(lambda: path.open("ab", buffering=0))
+        self._path = path
+        self._file: BinaryIO = patiently(lambda: path.open("ab", buffering=0))
         self._size = keep_bytes
         self._is_torn = self._file.tell() > keep_bytes
         self._mend()
@@ -133,9 +136,17 @@ class AppendLog:
         self._is_torn = False
 
     def _mend(self) -> None:
-        if self._is_torn:
-            self._file.truncate(self._size)
-            self._is_torn = False
+        """Cut off what is not whole. The file is looked for again: its volume may have vanished and come back."""
+        if not self._is_torn:
+            return
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._file = patiently(lambda: self._path.open("r+b", buffering=0))
+        if self._file.seek(0, os.SEEK_END) < self._size:
+            raise OSError(errno.ESTALE, "not the file that was written")
+        self._file.truncate(self._size)
+        self._file.seek(self._size)
+        self._is_torn = False
 
     def close(self) -> None:
         """Let go of the file."""

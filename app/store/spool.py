@@ -5,26 +5,25 @@ files of their own, written whole, so that a repeated upload sends the same byte
 was captured since the last chunk, and :meth:`Spool.recover` tells it. Samples are 16 kHz mono, 16-bit little endian.
 
 The session's own key lies in the file ``key``, in an envelope that only the store's private key opens; without that
-file nothing else in the folder can be read. File names hold numbers only. Chunks lie in a folder for each time that
-they were cut: the highest number counts. Written by the capture thread (``append``, ``seal``), read by the engine
-and its workers.
+file nothing else in the folder can be read. File names hold numbers only. Written by the capture thread (``append``,
+``seal``), read by the engine and its workers.
 """
 
 from __future__ import annotations
 
 import errno
-import re
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.core.events import ChunkSealed, Event
+from app.store.chunks import Chunks, NewCutting
 from app.store.durable import destroy, patiently, remove_tree, sync_folder, write_whole
 from app.store.journal import Journal
-from app.store.sealed import WHOLE_OVERHEAD, SealedLog, open_whole, seal_whole
+from app.store.sealed import SealedLog
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from app.store.keys import SessionKey
 
 _HEAD = struct.Struct("<Qd")
-_CHUNK_NAME = re.compile(r"(\d+)_(\d+)_(\d+)\.chunk")
-_CUTTING_NAME = re.compile(r"cut-(\d{6})")
 _BYTES_PER_SAMPLE = 2
 
 
@@ -66,13 +63,12 @@ class Spool:
         self._folder = folder
         self._key = key
         self._lock = lock
-        self._cutting = _tidy_cuttings(folder)
         self._journal = Journal(folder / "journal", key, wall_clock=wall_clock)
         self._audio = SealedLog(self._audio_path, key, "audio")
+        self._chunks = Chunks(folder, key)
         self._found: _Found | None = None
         self._has_appended = False
         self._next_sample = 0
-        self._sealed_samples = 0
 
     @classmethod
     def create(cls, folder: Path, key: SessionKey, *, wall_clock: Callable[[], float] = time.time) -> Spool:
@@ -156,7 +152,8 @@ class Spool:
         """
         if not self._has_appended:
             # Where the log has rotted, the chunks tell how far the recording has come.
-            self._next_sample = max(self._find().end, _end(tuple(self._sealed())))
+            self._chunks.look()
+            self._next_sample = max(self._find().end, self._chunks.sealed_to)
         self._audio.append(_HEAD.pack(self._next_sample, at) + pcm)
         self._next_sample += len(pcm) // _BYTES_PER_SAMPLE
         self._has_appended = True
@@ -192,14 +189,12 @@ class Spool:
         Raises:
             OSError: the disk refused it.
         """
-        self._chunks.mkdir(mode=0o700, exist_ok=True)
-        self._write_chunk(self._chunks, ChunkSealed(index, first_sample, sample_count, len(data)), data)
-        self._sealed_samples = first_sample + sample_count
+        self._chunks.seal(index, first_sample, sample_count, data)
 
     @property
     def is_all_sealed(self) -> bool:
         """Whether all that was appended since the spool was opened is in chunks. To be asked between takes."""
-        return not self._has_appended or self._next_sample <= self._sealed_samples
+        return not self._has_appended or self._next_sample <= self._chunks.sealed_to
 
     def chunk(self, index: int) -> bytes:
         """The bytes of a chunk, the same at each call.
@@ -207,13 +202,7 @@ class Spool:
         Raises:
             OSError: it cannot be read, or has rotted.
         """
-        path = next(self._chunks.glob(f"{index:06d}_*.chunk"), None)
-        if path is None:
-            raise FileNotFoundError(errno.ENOENT, f"no chunk {index}")
-        try:
-            return open_whole(self._key, "chunk", path.name, patiently(path.read_bytes))
-        except ValueError as error:
-            raise OSError(errno.EIO, f"chunk {index} is damaged") from error
+        return self._chunks.read(index)
 
     def recover(self) -> Recovered:
         """What is on the disk that the journal may not know of.
@@ -221,8 +210,8 @@ class Spool:
         Raises:
             OSError: the disk cannot be read.
         """
-        chunks = tuple(sorted(self._sealed(), key=lambda c: c.index))
-        covered = self._sealed_samples = _end(chunks)
+        chunks = self._chunks.look()
+        covered = self._chunks.sealed_to
         tail = bytearray()
         for first_sample, pcm in self.samples():
             lost = first_sample - covered - len(tail) // _BYTES_PER_SAMPLE
@@ -231,39 +220,20 @@ class Spool:
         return Recovered(chunks, covered, bytes(tail))
 
     def cut_again(self) -> NewCutting:
-        """Begin to make all chunks anew. Until that is committed the old ones are there, and after a crash again."""
-        return NewCutting(self)
+        """Begin to make all chunks anew. Until that is committed the old ones are there, and after a crash again.
 
-    @property
-    def _chunks(self) -> Path:
-        return _cutting_folder(self._folder, self._cutting)
-
-    def _write_chunk(self, folder: Path, chunk: ChunkSealed, data: bytes) -> None:
-        name = f"{chunk.index:06d}_{chunk.first_sample}_{chunk.sample_count}.chunk"
-        write_whole(folder / name, seal_whole(self._key, "chunk", name, data))
-
-    def _sealed(self) -> Iterator[ChunkSealed]:
-        for path in self._chunks.glob("*.chunk"):
-            if match := _CHUNK_NAME.fullmatch(path.name):
-                index, first_sample, sample_count = map(int, match.groups())
-                yield ChunkSealed(index, first_sample, sample_count, max(0, path.stat().st_size - WHOLE_OVERHEAD))
-
-    def _use_cutting(self, made: Path) -> None:
-        old = self._chunks
-        target = _cutting_folder(self._folder, self._cutting + 1)
-        patiently(lambda: made.rename(target))
-        sync_folder(self._folder)
-        self._cutting += 1
-        self._sealed_samples = _end(tuple(self._sealed()))
-        remove_tree(old)
+        Raises:
+            OSError: the disk refuses.
+        """
+        return self._chunks.cut_again()
 
     # The end of it ------------------------------------------------------------------------------------------------
 
     @property
     def audio_bytes(self) -> int:
         """What captured samples and chunks take up on the disk."""
-        files = [self._audio_path, *self._chunks.glob("*.chunk")]
-        return sum(path.stat().st_size for path in files if path.exists())
+        captured = self._audio_path.stat().st_size if self._audio_path.exists() else 0
+        return captured + self._chunks.byte_count
 
     def erase_audio(self) -> None:
         """Remove samples and chunks; key and journal stay. Nothing may be captured or cut meanwhile.
@@ -273,8 +243,7 @@ class Spool:
         """
         self._audio.close()
         patiently(lambda: self._audio_path.unlink(missing_ok=True))
-        for folder in self._folder.glob("cut-*"):
-            remove_tree(folder)
+        self._chunks.erase()
         sync_folder(self._folder)
 
     def erase(self) -> None:
@@ -302,52 +271,12 @@ class Spool:
         self._audio.close()
 
 
-class NewCutting:
-    """Chunks that take the place of all others once they are committed. Used by one worker."""
-
-    def __init__(self, spool: Spool) -> None:
-        """For :meth:`Spool.cut_again`."""
-        self._spool = spool
-        self._folder = spool._folder / "cut.new"
-        self._chunks: list[ChunkSealed] = []
-        remove_tree(self._folder)
-        self._folder.mkdir(mode=0o700)
-
-    def seal(self, index: int, first_sample: int, sample_count: int, data: bytes) -> None:
-        """Keep a finished chunk among the new ones.
-
-        Raises:
-            OSError: the disk refused it.
-        """
-        chunk = ChunkSealed(index, first_sample, sample_count, len(data))
-        self._spool._write_chunk(self._folder, chunk, data)
-        self._chunks.append(chunk)
-
-    def commit(self) -> tuple[ChunkSealed, ...]:
-        """Let the new chunks count, all of them at once, and remove the old ones.
-
-        Raises:
-            OSError: the old ones count.
-        """
-        self._spool._use_cutting(self._folder)
-        return tuple(self._chunks)
-
-    def abandon(self) -> None:
-        """Leave the old chunks as they are."""
-        remove_tree(self._folder)
-
-
 @dataclass(frozen=True)
 class _Found:
     end: int
     """The sample behind the log's last."""
     at: float
     """When that was written."""
-
-
-def _end(chunks: Sequence[ChunkSealed]) -> int:
-    """The sample behind the last one that is in a chunk."""
-    return max((c.first_sample + c.sample_count for c in chunks), default=0)
 
 
 def _hold(folder: Path) -> BaseFileLock:
@@ -366,18 +295,6 @@ def _read_envelope(folder: Path) -> bytes:
         return patiently((folder / "key").read_bytes)
     except FileNotFoundError as error:
         raise SpoolDamaged("the session's key is gone") from error
-
-
-def _cutting_folder(folder: Path, number: int) -> Path:
-    return folder / f"cut-{number:06d}"
-
-
-def _tidy_cuttings(folder: Path) -> int:
-    """The number of the cutting that counts. What a crash left of others is removed."""
-    numbers = sorted(int(match[1]) for each in folder.iterdir() if (match := _CUTTING_NAME.fullmatch(each.name)))
-    for leftover in (folder / "cut.new", *(_cutting_folder(folder, number) for number in numbers[:-1])):
-        remove_tree(leftover)
-    return numbers[-1] if numbers else 0
 
 
 def _erased_key(folder: Path) -> Path:

@@ -49,6 +49,25 @@ def test_a_piece_that_did_not_fit_is_gone_before_the_next_one(tmp_path: Path) ->
     assert path.read_bytes() == b"a" * 600 + b"d" * 100 + b"e" * 600
 
 
+@needs_small_disk
+def test_a_log_whose_volume_vanishes_goes_on_when_it_is_back_and_never_on_another(tmp_path: Path) -> None:
+    path, away = tmp_path / "log", tmp_path / "away"
+    log = AppendLog(path, keep_bytes=0)
+    log.append(b"a" * 600)
+    with largest_file(1000), pytest.raises(OSError, match="large"):
+        log.append(b"b" * 600)
+    path.rename(away)
+    with pytest.raises(FileNotFoundError):
+        log.append(b"c")
+    path.write_bytes(b"another")
+    with pytest.raises(OSError, match="not the file"):
+        log.append(b"c")
+    away.replace(path)
+    log.append(b"c" * 600)
+    log.close()
+    assert path.read_bytes() == b"a" * 600 + b"c" * 600
+
+
 def test_opening_cuts_off_what_is_not_to_be_kept(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"whole|torn")

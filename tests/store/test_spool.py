@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.core.events import ChunkSealed, Patient, Pause, Start, Visit
+from app.store import chunks as chunks_module
 from app.store import spool as spool_module
 from app.store.keys import Keys, KeysLocked
 from app.store.spool import Spool, SpoolDamaged, SpoolErased, SpoolInUse
@@ -320,7 +321,7 @@ def test_a_crash_before_the_old_chunks_are_gone_leaves_the_new_ones(
     for chunk in smaller:
         cutting.seal(chunk.index, chunk.first_sample, chunk.sample_count, b"xx")
     with monkeypatch.context() as patched:
-        patched.setattr(spool_module, "remove_tree", lambda _: None)
+        patched.setattr(chunks_module, "remove_tree", lambda _: None)
         cutting.commit()
     spool.close()
     again = reopen(tmp_path / "s")
