@@ -75,9 +75,13 @@ class Document:
 
 def document(data: Any) -> Document:
     """Lay out ``data`` for reading."""
+    return Document(tuple(_joined(_blocks(structured(data), "", 1, 0))))
+
+
+def structured(data: Any) -> Any:
+    """Data as it is laid out: a text that spells out JSON stands for what it spells."""
     parsed = _json_in(data) if isinstance(data, str) else None
-    blocks = _blocks(data if parsed is None else parsed, "", 1, 0)
-    return Document(tuple(_joined(blocks)))
+    return data if parsed is None else parsed
 
 
 def humanised(key: str) -> str:

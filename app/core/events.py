@@ -6,7 +6,7 @@ the past tense, commands are imperative. All are frozen values, so that they can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NewType, TypeAlias
 
 from app.core.problems import Problem
@@ -59,6 +59,8 @@ class Start:
     max_templates: int = 2
     source: str = MICROPHONE
     """``microphone``, or ``file`` for audio that ends by itself (the sample, an imported recording)."""
+    max_session_seconds: float | None = None
+    """How long a session may be at the service; a longer visit goes on in the next. None where no limit is named."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,15 @@ class CreateSession:
 
 @dataclass(frozen=True)
 class UploadChunk:
-    """POST one chunk."""
+    """POST one chunk. ``first`` is the chunk of the visit that the service's session begins with."""
 
     index: int
+    first: int = 0
+
+    @property
+    def number(self) -> int:
+        """What the service knows the chunk by: each of its sessions counts from 0."""
+        return self.index - self.first
 
 
 @dataclass(frozen=True)
@@ -303,6 +311,11 @@ class SessionCreated:
     session_id: str
     upload_url: str = ""
     expires_at: float | None = None
+    created_at: float | None = None
+    """By the service's clock, as ``expires_at``: what lies between them is true whatever the clock here says."""
+    generation: int | None = None
+    """Here and in the other answers: which of the visit's sessions at the service it is about, as in :class:`Send`.
+    None where only one can be meant."""
 
 
 @dataclass(frozen=True)
@@ -310,6 +323,7 @@ class ChunkUploaded:
     """The service has acknowledged a chunk."""
 
     index: int
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -317,6 +331,7 @@ class StatusRead:
     """The service told how the session stands."""
 
     result: SessionResult
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -324,6 +339,7 @@ class SessionEnded:
     """The service has ended the session and started processing."""
 
     audio_files_received: int | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -332,6 +348,7 @@ class NoteAccepted:
 
     template_id: str
     document_id: str = ""
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -341,6 +358,7 @@ class RequestFailed:
     request: Request
     problem: Problem
     retry_after_seconds: float | None = None
+    generation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -369,6 +387,7 @@ Fact: TypeAlias = (
     | RequestFailed
     | TimerFired
 )
+Answer: TypeAlias = SessionCreated | ChunkUploaded | StatusRead | SessionEnded | NoteAccepted | RequestFailed
 Event: TypeAlias = Intent | Fact
 
 
@@ -398,6 +417,10 @@ class Send:
     request: Request
     generation: int = 0
 
+    def answered(self, fact: Fact) -> Fact:
+        """The fact as the answer to this."""
+        return replace(fact, generation=self.generation) if isinstance(fact, Answer) else fact
+
 
 @dataclass(frozen=True)
 class SetTimer:
@@ -417,9 +440,13 @@ class CancelTimer:
 
 @dataclass(frozen=True)
 class CutAgain:
-    """Make all chunks anew, none longer than this; :class:`ChunksCutAgain` tells that it is done."""
+    """Make all chunks anew, none longer than this; :class:`ChunksCutAgain` tells that it is done.
+
+    No chunk may reach across one of the samples in ``boundaries``: what lies before it went into another session.
+    """
 
     max_chunk_seconds: float
+    boundaries: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

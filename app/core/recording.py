@@ -12,6 +12,7 @@ from app.core.events import (
     ChunkSealed,
     DiskRecovered,
     DiskRefused,
+    Event,
     GapFound,
     SoundNoticed,
     StartCapture,
@@ -44,6 +45,8 @@ class Recording:
         """What is noteworthy of the open take's sound."""
         self.disk_problem: Problem | None = None
         """Why some of the open take is held in memory for now."""
+        self._clock = (0.0, 0)
+        """The newest time of day that was told, and how many samples were sealed then."""
         self._take = -1
         self._gaps: list[Gap] = []
         """Gaps that are over."""
@@ -60,6 +63,18 @@ class Recording:
     def seconds(self) -> float:
         """Audio sealed so far."""
         return self.sample_count / SAMPLE_RATE_HZ
+
+    @property
+    def newest_at(self) -> float:
+        """A time of day that has come for sure: the last one told, and what was sealed since."""
+        at, samples = self._clock
+        return at + (self.sample_count - samples) / SAMPLE_RATE_HZ
+
+    def note_time(self, event: Event) -> None:
+        """What an event tells of the time of day."""
+        at = event.began_at + event.seconds if isinstance(event, GapFound) else getattr(event, "at", None)
+        if at is not None:
+            self._clock = (at, self.sample_count)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:

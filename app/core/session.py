@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from app.core.delivery import Delivery
+from app.core import joined
+from app.core.delivery import UPLOADS_AT_ONCE
 from app.core.events import (
     FILE,
+    Answer,
     CancelTimer,
     CaptureEnded,
     CaptureInterrupted,
@@ -22,10 +23,12 @@ from app.core.events import (
     CaptureStarted,
     ChangePatient,
     CheckAgain,
+    ChunksCutAgain,
     ChunkSealed,
     ChunkUploaded,
     Command,
     CreateSession,
+    CutAgain,
     Discard,
     DiskRecovered,
     DiskRefused,
@@ -60,75 +63,34 @@ from app.core.events import (
     UploadChunk,
     Visit,
 )
+from app.core.part import LIVE_POLL_SECONDS, Part
+from app.core.parts import Parts, life_seconds, margin_seconds
 from app.core.problems import Problem, ProblemKind
-from app.core.recording import Recording
-from app.core.scribe import ServiceStatus, SessionResult, TemplateResult, TemplateStatus
+from app.core.recording import SAMPLE_RATE_HZ, Recording
+from app.core.scribe import SessionResult
+from app.core.table import TABLE
 from app.core.views import Phase, SessionView
 
-RETRY, POLL, REOPEN, ERASE = "retry", "poll", "reopen", "erase"
-"""The machine's timers: try a failed request again, ask for the status, open the microphone again, erase what was
-thrown away."""
+RETRY, REOPEN, ERASE, ROLLOVER = "retry", "reopen", "erase", "rollover"
+"""The machine's timers: try a failed request again, open the microphone again, erase what was thrown away, go on in
+the service's next session. Asking for the status has one for each part (:data:`app.core.part.POLL`)."""
 
 UNDO_SECONDS: Final = 30.0
 """How long a discarded visit can be had back."""
 
-_LIVE_POLL_SECONDS: Final = 5.0
-_RECHECK_SECONDS, _RECHECKS = 30.0, 20
-_POLL_RATES: Final = ((30, 1.0), (75, 2.0), (float("inf"), 5.0))
 _MAX_BACKOFF_SECONDS: Final = 60.0
 _MAX_REOPEN_SECONDS: Final = 1.0
+_SHORTEST_CHUNK_SECONDS: Final = 2.0
 
-_FINAL = (Phase.COMPLETED, Phase.PARTIAL, Phase.FAILED, Phase.EXPIRED)
-
-TABLE: Final[dict[tuple[Phase, type[Intent]], Phase]] = {
-    (Phase.IDLE, Start): Phase.RECORDING,
-    (Phase.RECORDING, Pause): Phase.PAUSED,
-    (Phase.PAUSED, Resume): Phase.RECORDING,
-    (Phase.RECORDING, Stop): Phase.DRAINING,
-    (Phase.PAUSED, Stop): Phase.DRAINING,
-    (Phase.RECORDING, Discard): Phase.DISCARDED,
-    (Phase.PAUSED, Discard): Phase.DISCARDED,
-    (Phase.DISCARDED, UndoDiscard): Phase.PAUSED,
-    **{(phase, ChangePatient): phase for phase in Phase if phase not in (Phase.IDLE, Phase.DISCARDED)},
-    **{
-        (phase, TryNow): phase
-        for phase in (Phase.RECORDING, Phase.PAUSED, Phase.DRAINING, Phase.ENDING, Phase.PROCESSING, *_FINAL)
-    },
-    **{(phase, CheckAgain): phase for phase in (Phase.PARTIAL, Phase.FAILED)},
-    **{(phase, SendAgain): Phase.DRAINING for phase in (Phase.PARTIAL, Phase.FAILED, Phase.EXPIRED)},
-    **{(phase, MakeNote): phase for phase in (Phase.COMPLETED, Phase.PARTIAL)},
-    **{(phase, MarkReviewed): phase for phase in _FINAL},
-}
-"""What may be wished when, and the phase it leads to. Anything else is :class:`NotAllowed`."""
-
-_PHASE_OF_STATUS: Final = {
-    ServiceStatus.COMPLETED: Phase.COMPLETED,
-    ServiceStatus.PARTIAL: Phase.PARTIAL,
-    ServiceStatus.FAILED: Phase.FAILED,
-    ServiceStatus.EXPIRED: Phase.EXPIRED,
-}
-_RANK: Final = {Phase.FAILED: 0, Phase.EXPIRED: 0, Phase.PARTIAL: 1, Phase.COMPLETED: 2}
-_PROBLEM_OF_STATUS: Final = {
-    ServiceStatus.FAILED: ProblemKind.PROCESSING_FAILED,
-    ServiceStatus.EXPIRED: ProblemKind.SESSION_EXPIRED,
-}
 _LOST_AT_SERVICE: Final = (ProblemKind.SESSION_UNKNOWN, ProblemKind.SESSION_EXPIRED, ProblemKind.SESSION_ENDED)
-_CHANGES_DELIVERY: Final = (*_LOST_AT_SERVICE, ProblemKind.CHUNK_REFUSED)
+_CHANGES_DELIVERY: Final = (*_LOST_AT_SERVICE, ProblemKind.CHUNK_REFUSED, ProblemKind.CHUNK_TOO_LARGE)
 _DISK: Final = (ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED)
 _OF_CAPTURE: Final = (
     *(ProblemKind.NO_MICROPHONE, ProblemKind.MICROPHONE_LOST, ProblemKind.MICROPHONE_CHANGED),
     *(ProblemKind.MICROPHONE_BUSY, ProblemKind.MICROPHONE_FORBIDDEN, *_DISK),
 )
-
-
 _PASSING: Final = (TryNow, CheckAgain, NoteAccepted, SoundNoticed, DiskRefused, DiskRecovered)
 """What is true of a moment alone."""
-
-
-class _NoteStage(Enum):
-    WANTED = auto()
-    ASKED = auto()
-    ACCEPTED = auto()
 
 
 class NotAllowed(Exception):
@@ -143,8 +105,7 @@ class Session:
         self.phase = Phase.IDLE
         self._start: Start | None = None
         self._recording = Recording()
-        self._delivery = Delivery(session_id, Visit(), 0)
-        self._result: SessionResult | None = None
+        self._parts = Parts(session_id, 0)
         self._problem: Problem | None = None
         self._cut_short: Problem | None = None
         """Why a file was not read to its end: the result of the rest is never a whole one."""
@@ -155,16 +116,14 @@ class Session:
         self._is_recovered = False
         self._tries = 0
         self._reopens = 0
-        self._polls = 0
-        self._rechecks = 0
         self._is_waiting = False
         """A retry timer runs; nothing is sent until it fires."""
         self._is_stuck = False
         """Only a person can help (sign-in, a refused request); nothing is sent until TryNow."""
-        self._is_poll_due = False
-        self._wanted_notes: dict[str, _NoteStage] = {}
-        """Notes that come after the end, as far as each has got."""
-        self._note_problems: dict[str, Problem] = {}
+        self._max_chunk_seconds = 20.0
+        self._cut_to_seconds: float | None = None
+        """How long chunks may be at most, when those that there are have to be cut again."""
+        self._is_cutting = False
 
     # The interface --------------------------------------------------------------------------------------------
 
@@ -178,18 +137,19 @@ class Session:
             if not self.is_allowed(type(event)):
                 raise NotAllowed(f"{type(event).__name__} while {self.phase}")
             self.phase = TABLE[self.phase, type(event)]
+        if not isinstance(event, _PASSING):
+            self._recording.note_time(event)
         commands = list(_HANDLERS[type(event)](self, event))
         return [*commands, *self._advance()]
 
     def resume(self) -> list[Command]:
         """What is to be done after replay."""
-        self._delivery.in_flight.clear()
-        self._is_waiting = self._is_stuck = False
-        self._wanted_notes = dict.fromkeys(self._wanted_notes, _NoteStage.WANTED)
-        self._is_poll_due = self.phase is Phase.PROCESSING or self.phase.is_live
+        self._is_waiting = self._is_stuck = self._is_cutting = False
+        for part in self._parts.active:
+            part.resume(is_live=self.phase.is_live)
         if self.phase is Phase.DISCARDED:
             return [SetTimer(ERASE, UNDO_SECONDS)]
-        return self._advance()
+        return [*self._watch_limit(), *self._advance()]
 
     def is_allowed(self, intent: type[Intent]) -> bool:
         """Whether an intent would be taken now."""
@@ -197,7 +157,8 @@ class Session:
 
     def awaits(self, sent: Send) -> bool:
         """Whether an answer to this is still wanted: not one that belongs to a service session given up since."""
-        return sent.generation == self._delivery.generation and sent.request in self._delivery.in_flight
+        part = self._parts.of_generation(sent.generation)
+        return part is not None and sent.request in part.delivery.in_flight
 
     def is_durable(self, event: Event) -> bool:
         """Whether an event belongs in the journal: without it, replay would come to another state.
@@ -205,12 +166,13 @@ class Session:
         To be asked before the event is handled, since an answer that repeats the last one is not kept twice.
         """
         if isinstance(event, StatusRead):
-            is_news = event.result.status.is_final and event.result != self._result
-            return is_news or self._delivery.is_looking
+            part = self._parts.of_answer(event)
+            is_news = part is not None and (part.verdict is None or event.result != part.result)
+            return part is not None and (part.delivery.is_looking or (event.result.status.is_final and is_news))
         if isinstance(event, RequestFailed):
             return isinstance(event.request, EndSession) or event.problem.kind in _CHANGES_DELIVERY
         if isinstance(event, TimerFired):
-            return event.name == REOPEN  # It opens a take.
+            return event.name == REOPEN or (event.name == ROLLOVER and self._may_roll_over)
         return not isinstance(event, _PASSING)
 
     @property
@@ -236,19 +198,24 @@ class Session:
     @property
     def max_chunk_seconds(self) -> float:
         """The longest chunk that the service takes."""
-        return self._start.max_chunk_seconds if self._start else 20.0
+        return self._max_chunk_seconds
 
     @property
     def created(self) -> SessionCreated | None:
-        """The service's session, once it exists."""
-        return self._delivery.created
+        """The newest of the service's sessions, once it exists."""
+        return self._parts.active[-1].delivery.created
+
+    def created_for(self, sent: Send) -> SessionCreated | None:
+        """The service's session that a request is meant for."""
+        part = self._parts.of_generation(sent.generation)
+        return part.delivery.created if part else None
 
     @property
     def is_settled(self) -> bool:
         """Nothing more will happen by itself: erased, or a result, and every wanted note has come or failed."""
         if self.phase is Phase.DISCARDED:
             return self._is_erased
-        return self.phase.is_final and not self._wanted_notes
+        return self.phase.is_final and not any(part.has_wanted_notes for part in self._parts.active)
 
     @property
     def is_stuck(self) -> bool:
@@ -257,33 +224,35 @@ class Session:
 
     def view(self) -> SessionView:
         """The session as a screen shows it."""
-        recording, delivery, result = self._recording, self._delivery, self._result
-        missing = self._missing()
+        recording, parts = self._recording, self._parts.active
+        pieces = [self._piece(part) for part in parts]
+        missing = sorted({index for part in parts for index in part.missing})
         return SessionView(
             id=self.id,
             phase=self.phase,
-            visit=self._start.visit if self._start else Visit(),
+            visit=self._visit,
             started_at=self._start.at if self._start else None,
             recorded_seconds=recording.seconds,
             is_capturing=recording.is_capturing,
             microphone=recording.microphone,
             gaps=recording.gaps,
             chunks_sealed=len(recording.chunks),
-            chunks_uploaded=len(delivery.uploaded),
+            chunks_uploaded=sum(len(part.delivery.uploaded) for part in parts),
             seconds_to_upload=self._seconds_to_upload(),
-            is_created=delivery.created is not None,
-            is_ended=delivery.is_ended,
+            is_created=all(part.delivery.created for part in parts),
+            is_ended=all(part.delivery.is_ended for part in parts),
             allowed=frozenset(i.__name__ for (p, i) in TABLE if p is self.phase and self.is_allowed(i)),
-            transcript=result.transcript if result else "",
-            utterances=result.utterances if result else (),
-            transcript_by=result.transcript_by if result else "",
-            notes=self._notes(),
-            processing_errors=result.processing_errors if result else (),
-            missing_chunks=missing,
+            transcript=joined.transcript(pieces),
+            utterances=joined.utterances(pieces),
+            transcript_by=joined.transcript_by(pieces),
+            notes=joined.notes(pieces),
+            processing_errors=tuple(error for part in parts for error in part.errors),
+            missing_chunks=tuple(missing),
             missing_spans=tuple(recording.span_seconds(i) for i in missing if i < len(recording.chunks)),
-            audio_files_received=result.audio_files_received if result else None,
-            problem=recording.disk_problem or self._problem or (self._cut_short if self.phase.is_final else None),
+            audio_files_received=joined.as_one([part.heard for part in parts]),
+            problem=self._shown_problem(),
             sound=recording.sound,
+            part_count=len(parts),
             ended_at=self._ended_at,
             reviewed_at=self._reviewed_at,
             undo_until=self._undo_until,
@@ -292,102 +261,157 @@ class Session:
 
     # What the view is made of -----------------------------------------------------------------------------------
 
+    @property
+    def _visit(self) -> Visit:
+        return self._start.visit if self._start else Visit()
+
+    def _shown_problem(self) -> Problem | None:
+        """What touches the recording first; then what keeps it from being sent; then what became of it."""
+        now = self._recording.disk_problem or self._problem
+        if now or not self.phase.is_final:
+            return now
+        return next((part.problem for part in self._parts.active if part.problem), self._cut_short)
+
     def _seconds_to_upload(self) -> float:
-        chunks = self._recording.chunks
-        spans = (self._recording.span_seconds(i) for i in self._delivery.unsent(len(chunks)))
+        spans = (self._recording.span_seconds(i) for p in self._parts.active for i in p.delivery.unsent(p.chunks))
         return sum(end - first for first, end in spans)
 
-    def _missing(self) -> tuple[int, ...]:
-        said = (n for e in self._result.processing_errors for n in e.missing) if self._result else iter(())
-        return tuple(sorted({*self._delivery.missing, *self._delivery.refused, *said}))
-
-    def _notes(self) -> tuple[TemplateResult, ...]:
-        if self._start is None:
-            return ()
-        came = {t.id: t for t in self._result.templates} if self._result else {}
-        ids = dict.fromkeys([*self._start.visit.templates, *came, *self._wanted_notes, *self._note_problems])
-        return tuple(self._note(i, came.get(i)) for i in ids)
-
-    def _note(self, template_id: str, came: TemplateResult | None) -> TemplateResult:
-        if problem := self._note_problems.get(template_id):
-            return TemplateResult(template_id, TemplateStatus.FAILED, error=f"{problem.words.what} {problem.detail}")
-        if template_id in self._wanted_notes or (came is None and not self.phase.is_final):
-            return TemplateResult(template_id, TemplateStatus.PROCESSING)
-        if came is None:
-            return TemplateResult(template_id, TemplateStatus.FAILED, error="The service did not return this note.")
-        return came
+    def _piece(self, part: Part) -> joined.Piece:
+        is_over = part.verdict is not None or self.phase.is_final
+        notes = part.notes(self._visit.templates, is_over=is_over) if self._start else ()
+        if not part.chunks:
+            return joined.Piece(0.0, 0.0, part.result, notes)
+        start, _ = self._recording.span_seconds(part.first)
+        _, end = self._recording.span_seconds(part.chunks[-1])
+        return joined.Piece(start, end, part.result, notes)
 
     # What is sent next --------------------------------------------------------------------------------------------
 
     def _advance(self) -> list[Command]:
-        """Settle the local phases, then send what is due and not on its way already."""
-        if self._is_nothing_recorded():
-            self.phase = Phase.FAILED
-            self._problem = self._cut_short or Problem(ProblemKind.NOTHING_RECORDED)
-        if self.phase in (Phase.DRAINING, Phase.ENDING):
-            self.phase = Phase.ENDING if self._is_ready_to_end() else Phase.DRAINING
-            if self._delivery.is_ended:
-                self.phase, self._is_poll_due = Phase.PROCESSING, True
-        commands: list[Command] = []
-        for request in self._due():
-            if not self._delivery.is_on_its_way(request):
-                commands += self._send(request)
+        """Settle the phase, then send what is due and not on its way already."""
+        for part in self._parts.active:
+            part.see_end()
+        if not (self.phase.is_live or self.phase in (Phase.IDLE, Phase.DISCARDED)):
+            self.phase = self._phase_after_stop()
+        commands = [*self._cut_again()]
+        if self._is_waiting or self._is_stuck or self.phase in (Phase.IDLE, Phase.DISCARDED):
+            return commands
+        free = UPLOADS_AT_ONCE
+        for part in self._parts.active:
+            for request in list(self._due(part)):
+                if isinstance(request, UploadChunk | CreateSession) and free == 0:
+                    continue
+                free -= isinstance(request, UploadChunk)
+                if not part.delivery.is_on_its_way(request):
+                    commands += self._send(part, request)
         return commands
 
-    def _is_complete(self) -> bool:
-        return not self._recording.is_open and not self.phase.is_live
+    def _phase_after_stop(self) -> Phase:
+        """Phases follow facts: what the parts of a visit have come to."""
+        parts = self._parts.active
+        if self._recording.is_open:
+            return Phase.DRAINING
+        if not self._recording.chunks:
+            self._problem = self._cut_short or Problem(ProblemKind.NOTHING_RECORDED)
+            return Phase.FAILED
+        verdicts = {part.verdict for part in parts}
+        if None not in verdicts:
+            return self._verdict({verdict for verdict in verdicts if verdict})
+        unended = [part for part in parts if part.verdict is None and not part.is_handed_over]
+        if not unended:
+            return Phase.PROCESSING
+        return Phase.ENDING if all(part.is_delivered for part in unended) else Phase.DRAINING
 
-    def _is_nothing_recorded(self) -> bool:
-        return self.phase is Phase.DRAINING and self._is_complete() and not self._recording.chunks
+    def _verdict(self, verdicts: set[Phase]) -> Phase:
+        """Of all parts together: what only some of them have come to is a part of a result."""
+        if len(verdicts) > 1:
+            return Phase.FAILED if verdicts <= {Phase.FAILED, Phase.EXPIRED} else Phase.PARTIAL
+        (verdict,) = verdicts
+        return Phase.PARTIAL if verdict is Phase.COMPLETED and self._cut_short else verdict
 
-    def _is_ready_to_end(self) -> bool:
-        return self._is_complete() and self._delivery.is_delivered(len(self._recording.chunks))
+    def _due(self, part: Part) -> Iterator[Request]:
+        is_live = self.phase.is_live and part is self._parts.open
+        is_complete = part.end is not None or not (self.phase.is_live or self._recording.is_open)
+        return part.due(self._visit, is_live=is_live, is_complete=is_complete)
 
-    def _due(self) -> Iterator[Request]:
-        if self._is_waiting or self._is_stuck or self.phase in (Phase.IDLE, Phase.DISCARDED):
+    def _send(self, part: Part, request: Request) -> Iterator[Command]:
+        yield from part.on_sent(request, is_live=self.phase.is_live and part is self._parts.open)
+        yield Send(request, part.delivery.generation)
+
+    # Chunks that are too large ------------------------------------------------------------------------------------
+
+    def _cut_again(self) -> Iterator[Command]:
+        """Once the visit is over, so that no recording waits for it, and the parts that need it not are on their way.
+
+        A part is thus never made anew while its end may have been accepted already.
+        """
+        parts = self._parts.active
+        is_over = self.phase.is_finishing and not self._recording.is_open
+        is_time = is_over and all(part.verdict or part.is_handed_over or part.is_quiet for part in parts)
+        if self._cut_to_seconds is not None and is_time and not self._is_cutting:
+            self._is_cutting = True
+            yield CutAgain(self._cut_to_seconds, self._parts.boundaries(self._recording.chunks))
+
+    def _on_too_large(self, part: Part, index: int, problem: Problem) -> None:
+        """Smaller pieces of the same recording may do; below a certain size the service means something else."""
+        first, end = self._recording.span_seconds(index)
+        half = (end - first) / 2
+        if half < _SHORTEST_CHUNK_SECONDS:
+            part.delivery.refused[index] = problem
             return
-        if self.phase.is_live or self.phase in (Phase.DRAINING, Phase.ENDING):
-            yield from self._delivery.due(len(self._recording.chunks), is_complete=self._is_complete())
-        if self._is_poll_due and self._delivery.created and self.phase not in (Phase.DRAINING, Phase.ENDING):
-            yield ReadStatus(may_wait=not self.phase.is_live)
-        if self.phase in (Phase.COMPLETED, Phase.PARTIAL):
-            yield from (ProcessTemplate(t) for t, stage in self._wanted_notes.items() if stage is _NoteStage.WANTED)
+        self._cut_to_seconds = min(half, self._cut_to_seconds or half)
+        self._max_chunk_seconds = min(self._max_chunk_seconds, half)
+        part.is_held = True
 
-    def _send(self, request: Request) -> Iterator[Command]:
-        self._delivery.on_sent(request)
-        if isinstance(request, ProcessTemplate):
-            self._wanted_notes[request.template_id] = _NoteStage.ASKED
-        if isinstance(request, ReadStatus) and self._is_poll_due:
-            self._is_poll_due = False
-            yield from self._poll_later()
-        yield Send(request, self._delivery.generation)
+    def _on_cut_again(self, event: ChunksCutAgain) -> Iterator[Command]:
+        old = self._recording.chunks
+        self._recording.chunks = list(event.chunks)
+        self._max_chunk_seconds = min(self._max_chunk_seconds, event.max_chunk_seconds)
+        self._parts.on_cut_again(old, self._recording.chunks)
+        self._cut_to_seconds, self._is_cutting = None, False
+        if self._problem and self._problem.kind is ProblemKind.CHUNK_TOO_LARGE:
+            self._problem = None
+        yield from ()
 
-    def _poll_later(self) -> Iterator[Command]:
-        """Polling is a rate, start to start, so that a service that holds the answer is asked again at once."""
-        if self.phase.is_live:
-            yield SetTimer(POLL, _LIVE_POLL_SECONDS)
-        elif self.phase is Phase.PROCESSING or self._wanted_notes:
-            self._polls += 1
-            yield SetTimer(POLL, _poll_seconds(self._polls))
-        elif self._may_turn_out_better() and self._rechecks:
-            self._rechecks -= 1
-            yield SetTimer(POLL, _RECHECK_SECONDS)
+    # Visits that outlive a session at the service -----------------------------------------------------------------
 
-    def _may_turn_out_better(self) -> bool:
-        """Whether it lies with the service that the result is none or not whole."""
-        is_done = self._result is not None and self._result.status is ServiceStatus.COMPLETED
-        return self.phase is Phase.FAILED or (self.phase is Phase.PARTIAL and not is_done)
+    @property
+    def _may_roll_over(self) -> bool:
+        return self.phase.is_live or self.phase is Phase.DISCARDED
+
+    def _watch_limit(self) -> Iterator[Command]:
+        closes_at = self._parts.open.closes_at
+        if closes_at is not None and self._may_roll_over:
+            yield SetTimer(ROLLOVER, max(0.0, closes_at - self._recording.newest_at))
+
+    def _roll_over(self) -> None:
+        """What is recorded from now on goes into the service's next session."""
+        part = self._parts.open
+        if part.chunks:
+            self._parts.close()
+        elif part.delivery.created:
+            self._parts.start_over(part, is_wished=True)
+
+    def _roll_over_in_time(self) -> None:
+        """Close a part whose time is up, or which another chunk could make longer than the service allows."""
+        part, limit = self._parts.open, self._start.max_session_seconds if self._start else None
+        is_expiring = part.closes_at is not None and self._recording.newest_at >= part.closes_at
+        seconds = sum(self._recording.chunks[i].sample_count for i in part.chunks) / SAMPLE_RATE_HZ
+        is_full = limit is not None and seconds + self._max_chunk_seconds > limit
+        if self._may_roll_over and (is_expiring or is_full):
+            self._roll_over()
 
     # Intents ------------------------------------------------------------------------------------------------------
 
     def _on_start(self, event: Start) -> Iterator[Command]:
         self._start = event
-        self._delivery = Delivery(self.id, event.visit, event.max_templates)
+        self._max_chunk_seconds = event.max_chunk_seconds
+        self._parts = Parts(self.id, event.max_templates)
         yield self._begin_take()
 
     def _begin_take(self) -> Command:
         assert self._start is not None
-        return self._recording.begin_take(self._start.media_type, self._start.max_chunk_seconds)
+        return self._recording.begin_take(self._start.media_type, self._max_chunk_seconds)
 
     def _on_pause(self, event: Pause) -> Iterator[Command]:
         self._recording.mark_gap("paused", event.at)
@@ -395,6 +419,7 @@ class Session:
 
     def _on_resume(self, _: Resume) -> Iterator[Command]:
         self._is_recovered = False
+        self._roll_over_in_time()
         # A take that is still closing is waited for: its end opens the next one.
         if not self._recording.is_open:
             yield self._begin_take()
@@ -426,7 +451,6 @@ class Session:
     def _on_change_patient(self, event: ChangePatient) -> Iterator[Command]:
         assert self._start is not None
         self._start = replace(self._start, visit=replace(self._start.visit, patient=event.patient))
-        self._delivery.visit = self._start.visit
         yield from ()
 
     def _on_mark_reviewed(self, event: MarkReviewed) -> Iterator[Command]:
@@ -444,27 +468,26 @@ class Session:
         self._is_waiting = self._is_stuck = False
 
     def _on_check_again(self, _: CheckAgain) -> Iterator[Command]:
-        self._is_poll_due, self._rechecks = True, _RECHECKS
-        yield CancelTimer(POLL)
+        for part in self._parts.active:
+            if part.may_turn_out_better:
+                yield from part.check_again()
 
     def _on_send_again(self, _: SendAgain) -> Iterator[Command]:
-        self._delivery.start_over(is_wished=True)
-        self._result = self._problem = self._reviewed_at = None
-        self._tries = self._polls = 0
-        self._is_waiting = self._is_stuck = self._is_poll_due = False
-        self._wanted_notes.clear()
-        self._note_problems.clear()
-        yield CancelTimer(POLL)
+        """Send what has not come to a whole result, or all of it when each part has."""
+        active = self._parts.active
+        again = [part for part in active if part.verdict is not Phase.COMPLETED] or active
+        for part in again:
+            self._parts.start_over(part, is_wished=True)
+            yield CancelTimer(part.timer)
+        self._problem = self._reviewed_at = self._cut_to_seconds = None
+        self._tries = 0
+        self._is_waiting = self._is_stuck = False
         yield CancelTimer(RETRY)
 
     def _on_make_note(self, event: MakeNote) -> Iterator[Command]:
-        self._want_note(event.template_id)
+        for part in self._parts.active:
+            part.want_note(event.template_id)
         yield from ()
-
-    def _want_note(self, template_id: str) -> None:
-        self._note_problems.pop(template_id, None)
-        self._wanted_notes[template_id] = _NoteStage.WANTED
-        self._polls = 0
 
     # Facts of capture ---------------------------------------------------------------------------------------------
 
@@ -550,125 +573,100 @@ class Session:
         yield from ()
 
     def _on_chunk_sealed(self, event: ChunkSealed) -> Iterator[Command]:
-        is_first = not self._recording.chunks
+        was_empty = not self._parts.open.chunks
         self._recording.on_sealed(event)
-        if is_first and self.phase.is_live:
-            yield SetTimer(POLL, _LIVE_POLL_SECONDS)
+        self._parts.grow(len(self._recording.chunks))
+        if was_empty and self.phase.is_live and self._parts.open.chunks:
+            yield SetTimer(self._parts.open.timer, LIVE_POLL_SECONDS)
+        self._roll_over_in_time()
 
     # Facts of the service -----------------------------------------------------------------------------------------
 
-    def _answered(self, request: Request) -> None:
-        self._delivery.in_flight.discard(request)
-        self._tries = 0
-        if self._problem and self._problem.is_transient:
-            self._problem = None
+    def _on_answer(self, event: Answer) -> Iterator[Command]:
+        part = self._parts.of_answer(event)
+        if part is None:
+            return
+        if not isinstance(event, RequestFailed):
+            self._tries = 0
+            if self._problem and self._problem.is_transient:
+                self._problem = None
+        yield from _OF_PART[type(event)](self, part, event)
 
-    def _on_created(self, event: SessionCreated) -> Iterator[Command]:
-        for request in [r for r in self._delivery.in_flight if isinstance(r, CreateSession)]:
-            self._answered(request)
-        self._delivery.on_created(event)
+    def _on_created(self, part: Part, event: SessionCreated) -> Iterator[Command]:
+        part.delivery.on_answered(CreateSession)
+        part.delivery.on_created(event)
+        now = self._recording.newest_at
+        life = life_seconds(event, now, self._start.max_session_seconds if self._start else None)
+        if part is self._parts.open:
+            part.closes_at = now + life - margin_seconds(life, self._max_chunk_seconds)
+            yield from self._watch_limit()
+
+    def _on_uploaded(self, part: Part, event: ChunkUploaded) -> Iterator[Command]:
+        part.delivery.on_uploaded(event.index)
         yield from ()
 
-    def _on_uploaded(self, event: ChunkUploaded) -> Iterator[Command]:
-        self._answered(UploadChunk(event.index))
-        self._delivery.on_uploaded(event.index)
+    def _on_ended(self, part: Part, event: SessionEnded) -> Iterator[Command]:
+        part.on_ended(event)
         yield from ()
 
-    def _on_ended(self, _: SessionEnded) -> Iterator[Command]:
-        self._answered(EndSession(len(self._recording.chunks)))
-        self._delivery.on_ended()
-        yield from ()
-
-    def _on_status(self, event: StatusRead) -> Iterator[Command]:
-        for request in [r for r in self._delivery.in_flight if isinstance(r, ReadStatus)]:
-            self._answered(request)
-        result = event.result
+    def _on_status(self, part: Part, event: StatusRead) -> Iterator[Command]:
+        part.delivery.on_answered(ReadStatus)
+        result, templates = event.result, self._visit.templates
         if self.phase is Phase.DISCARDED:
             return
-        if self.phase.is_final:
-            yield from self._on_late_result(result)
+        if part.verdict is not None:
+            yield from part.on_late_result(result, templates)
             return
-        self._result = result
-        if self.phase is not Phase.PROCESSING:
-            if not self._delivery.on_status(result, len(self._recording.chunks)):
-                self._start_over(Problem(ProblemKind.SESSION_ENDED))
-            if not self._delivery.is_ended:
-                return
-        if result.status.is_final and not self.phase.is_live:
-            yield from self._conclude(result)
+        part.result = result
+        is_sending = not part.is_handed_over or self._is_growing(part)
+        if is_sending and not part.delivery.on_status(result, part.chunks):
+            yield from self._start_over(part, Problem(ProblemKind.SESSION_ENDED))
+        elif part.is_handed_over and result.status.is_final and not self._is_growing(part):
+            yield from self._conclude(part, result)
 
-    def _conclude(self, result: SessionResult) -> Iterator[Command]:
-        """The service is done: take its verdict, then ask for the notes that did not fit into the session."""
-        assert self._start is not None
-        self.phase = self._verdict(result.status)
-        kind = _PROBLEM_OF_STATUS.get(result.status)
-        self._problem = Problem(kind, result.message) if kind else None
-        self._delivery.on_ended()
-        self._is_poll_due = False
-        self._polls, self._rechecks = 0, _RECHECKS
-        came = {t.id: t for t in result.templates}
-        for template_id in self._start.visit.templates[self._start.max_templates :]:
-            if template_id not in came:
-                self._want_note(template_id)
-        for template in result.templates:
-            if template.status is TemplateStatus.PROCESSING:
-                self._wanted_notes[template.id] = _NoteStage.ACCEPTED
-        yield CancelTimer(POLL)
-        yield from self._poll_later()
+    def _is_growing(self, part: Part) -> bool:
+        return part is self._parts.open and (self.phase.is_live or self._recording.is_open)
 
-    def _verdict(self, status: ServiceStatus) -> Phase:
-        phase = _PHASE_OF_STATUS.get(status, self.phase)
-        return Phase.PARTIAL if phase is Phase.COMPLETED and self._cut_short else phase
+    def _conclude(self, part: Part, result: SessionResult) -> Iterator[Command]:
+        yield from part.conclude(result, self._visit.templates)
+        if not self.phase.is_live:
+            self._problem = None
 
-    def _on_late_result(self, result: SessionResult) -> Iterator[Command]:
-        """After a verdict: notes made later, or a service that has changed its mind for the better."""
-        phase = self._verdict(result.status)
-        if _RANK[phase] > _RANK[self.phase]:
-            self._result = result
-            yield from self._conclude(result)
-        elif phase is self.phase and result.status in (ServiceStatus.COMPLETED, ServiceStatus.PARTIAL):
-            self._result = result
-        for template in result.templates:
-            is_awaited = self._wanted_notes.get(template.id) is _NoteStage.ACCEPTED
-            if is_awaited and template.status is not TemplateStatus.PROCESSING:
-                del self._wanted_notes[template.id]
+    def _on_note_accepted(self, part: Part, event: NoteAccepted) -> Iterator[Command]:
+        yield from part.on_note_accepted(event)
 
-    def _on_note_accepted(self, event: NoteAccepted) -> Iterator[Command]:
-        self._answered(ProcessTemplate(event.template_id))
-        if event.template_id in self._wanted_notes:
-            self._wanted_notes[event.template_id] = _NoteStage.ACCEPTED
-            self._is_poll_due = True
-            yield CancelTimer(POLL)
-
-    def _on_failed(self, event: RequestFailed) -> Iterator[Command]:
+    def _on_failed(self, part: Part, event: RequestFailed) -> Iterator[Command]:
         request, problem = event.request, event.problem
-        self._delivery.in_flight.discard(request)
-        if isinstance(request, ProcessTemplate) and not problem.is_transient:
-            self._wanted_notes.pop(request.template_id, None)
-            self._note_problems[request.template_id] = problem
-            return
+        part.delivery.in_flight.discard(request)
         if isinstance(request, ProcessTemplate):
-            self._wanted_notes[request.template_id] = _NoteStage.WANTED
+            part.on_note_failed(request.template_id, problem)
+            if not problem.is_transient:
+                return
         self._problem = problem
-        if self._delivery.on_failed(request, problem):
+        if part.delivery.on_failed(request, problem):
             return
-        if problem.kind in _LOST_AT_SERVICE:
-            self._start_over(problem)
+        if isinstance(request, UploadChunk) and problem.kind is ProblemKind.CHUNK_TOO_LARGE:
+            self._on_too_large(part, request.index, problem)
+        elif problem.kind in _LOST_AT_SERVICE:
+            yield from self._start_over(part, problem)
         elif problem.is_transient:
             yield from self._wait(event.retry_after_seconds)
         else:
             self._is_stuck = True
 
-    def _start_over(self, problem: Problem) -> None:
-        """The service has lost the session. Before its end was accepted, the kept audio goes to a new one."""
-        if self.phase.is_final:
+    def _start_over(self, part: Part, problem: Problem) -> Iterator[Command]:
+        """The service has lost a session. Before its end was accepted, the kept audio goes to a new one."""
+        is_growing = self._is_growing(part)
+        if part.verdict is not None:
             self._problem = problem
-        elif self.phase is Phase.PROCESSING or not self._delivery.can_start_over_by_itself:
-            self.phase = self.phase if self.phase.is_live else Phase.FAILED
-            self._is_stuck, self._problem = self.phase.is_live, problem
+        elif (not part.is_handed_over or is_growing) and part.delivery.can_start_over_by_itself:
+            self._parts.start_over(part, is_wished=False)
+            self._problem = None
+        elif is_growing:
+            self._is_stuck, self._problem = True, problem
         else:
-            self._delivery.start_over(is_wished=False)
-            self._result = self._problem = None
+            part.give_up(problem)
+        yield from ()
 
     def _wait(self, retry_after_seconds: float | None) -> Iterator[Command]:
         """Full jitter up to a growing bound, or the service's wish within reason (protocol page 3)."""
@@ -684,18 +682,15 @@ class Session:
     def _on_timer(self, event: TimerFired) -> Iterator[Command]:
         if event.name == RETRY:
             self._is_waiting = False
-        elif event.name == POLL:
-            self._is_poll_due = True
+        elif event.name == ROLLOVER and self._may_roll_over:
+            self._roll_over()
         elif event.name == REOPEN and self.phase is Phase.RECORDING and not self._recording.is_open:
             yield self._begin_take()
         elif event.name == ERASE and self.phase is Phase.DISCARDED:
             self._is_erased = True
             yield EraseAudio()
-
-
-def _poll_seconds(polls: int) -> float:
-    """Every second at first, then every two, then every five (protocol page 1, polling)."""
-    return next(seconds for limit, seconds in _POLL_RATES if polls <= limit)
+        for part in self._parts.active:
+            part.is_poll_due = part.is_poll_due or part.timer == event.name
 
 
 def _always(_: Session) -> bool:
@@ -705,8 +700,8 @@ def _always(_: Session) -> bool:
 _CONDITIONS: Final[dict[type[Intent], Callable[[Session], bool]]] = {
     TryNow: lambda session: session._is_waiting or session._is_stuck,
     SendAgain: lambda session: bool(session._recording.chunks),
-    CheckAgain: Session._may_turn_out_better,
-    MarkReviewed: lambda session: session._result is not None,
+    CheckAgain: lambda session: any(part.may_turn_out_better for part in session._parts.active),
+    MarkReviewed: lambda session: any(part.has_result for part in session._parts.active),
     UndoDiscard: lambda session: not session._is_erased,
 }
 """What else must be so for an intent to be taken in a phase that has a use for it."""
@@ -733,11 +728,16 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Iterator[Command]]]] = {
     DiskRefused: Session._on_disk,
     DiskRecovered: Session._on_disk,
     ChunkSealed: Session._on_chunk_sealed,
+    ChunksCutAgain: Session._on_cut_again,
+    **dict.fromkeys(get_args(Answer), Session._on_answer),
+    TimerFired: Session._on_timer,
+}
+
+_OF_PART: Final[dict[type, Callable[[Session, Part, Any], Iterator[Command]]]] = {
     SessionCreated: Session._on_created,
     ChunkUploaded: Session._on_uploaded,
     StatusRead: Session._on_status,
     SessionEnded: Session._on_ended,
     NoteAccepted: Session._on_note_accepted,
     RequestFailed: Session._on_failed,
-    TimerFired: Session._on_timer,
 }

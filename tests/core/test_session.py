@@ -57,9 +57,11 @@ from app.core.events import (
     UploadChunk,
     Visit,
 )
+from app.core.part import POLL
 from app.core.problems import WORDS, Problem, ProblemKind
 from app.core.scribe import ProcessingError, ServiceStatus, SessionResult, TemplateResult, TemplateStatus
-from app.core.session import ERASE, POLL, REOPEN, RETRY, TABLE, NotAllowed, Session
+from app.core.session import ERASE, REOPEN, RETRY, ROLLOVER, NotAllowed, Session
+from app.core.table import TABLE
 from app.core.views import Gap, Phase
 
 ID = "ses_0123456789abcdefghij"
@@ -68,6 +70,9 @@ NOW = 1_000.0
 CREATE = CreateSession(ID, VISIT, ("soap", "medications"))
 SECOND = 16_000
 TEN_SECONDS = 160_000
+
+LIMIT = SetTimer(ROLLOVER, 3540.0)
+"""A session of which the service does not say how long it lives is left a minute before the hour."""
 
 UNREACHABLE = Problem(ProblemKind.UNREACHABLE)
 SIGNED_OUT = Problem(ProblemKind.NOT_SIGNED_IN, "HTTP 401")
@@ -178,7 +183,7 @@ def test_a_visit_that_begins_without_a_network_is_recorded_and_comes_to_its_resu
     talk.on(sealed(1))
     talk.sees(chunks_sealed=2, chunks_uploaded=0, seconds_to_upload=20.0, recorded_seconds=20.0)
     talk.on(TimerFired(RETRY), Send(CREATE))
-    talk.on(SessionCreated(ID), Send(UploadChunk(0)), Send(UploadChunk(1)))
+    talk.on(SessionCreated(ID), LIMIT, Send(UploadChunk(0)), Send(UploadChunk(1)))
     talk.sees(problem=None, is_created=True)
     talk.on(sealed(2))
     talk.on(sealed(3))
@@ -214,7 +219,7 @@ def test_the_service_is_asked_for_the_transcript_so_far_while_the_visit_goes_on(
 def test_the_services_id_is_gone_on_with_and_nothing_is_sent_before_it_is_known() -> None:
     talk = Talk(start(), CaptureStarted(0, "USB", NOW))
     assert sends(talk.session.handle(sealed(0))) == []
-    talk.on(SessionCreated("theirs"), Send(UploadChunk(0)))
+    talk.on(SessionCreated("theirs"), LIMIT, Send(UploadChunk(0)))
     assert talk.session.created == SessionCreated("theirs")
 
 
@@ -231,7 +236,7 @@ def test_tries_are_spread_over_a_time_that_grows_to_a_minute() -> None:
         bounds.append(timer.seconds)
         talk.on(TimerFired(RETRY), Send(CREATE))
     assert bounds == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    talk.on(SessionCreated(ID))
+    talk.on(SessionCreated(ID), LIMIT)
     talk.session.handle(sealed(0))
     talk.on(RequestFailed(UploadChunk(0), UNREACHABLE), SetTimer(RETRY, 1.0, is_spread=True))
 
@@ -338,7 +343,7 @@ def test_expired_while_recording_starts_over_under_a_new_id_and_the_microphone_n
     again = CreateSession(ID + "01", VISIT, ("soap", "medications"))
     talk.on(RequestFailed(UploadChunk(1), EXPIRED), Send(again, generation=1))
     talk.sees(phase=Phase.RECORDING, is_capturing=True, chunks_uploaded=0, is_created=False, problem=None)
-    talk.on(SessionCreated(ID + "01"), Send(UploadChunk(0), 1), Send(UploadChunk(1), 1))
+    talk.on(SessionCreated(ID + "01"), LIMIT, Send(UploadChunk(0), 1), Send(UploadChunk(1), 1))
     assert not talk.session.awaits(Send(UploadChunk(0), 0))
 
 
@@ -580,7 +585,7 @@ def test_nothing_recorded_is_never_ended_and_says_so() -> None:
     talk.sees(
         phase=Phase.FAILED,
         problem=Problem(ProblemKind.NOTHING_RECORDED),
-        allowed=frozenset({"ChangePatient", "CheckAgain"}),
+        allowed=frozenset({"ChangePatient"}),
     )
 
 

@@ -11,18 +11,29 @@ from dataclasses import replace
 import pytest
 
 from app.core.events import (
+    CancelTimer,
     CaptureEnded,
     CaptureInterrupted,
     CaptureLost,
+    ChangePatient,
+    ChunksCutAgain,
     Command,
+    CutAgain,
+    Discard,
     EndSession,
+    EraseAudio,
     Event,
+    GapFound,
     Request,
     StartCapture,
     StatusRead,
+    TimerFired,
+    UndoDiscard,
     UploadChunk,
 )
-from app.core.session import Session
+from app.core.part import Part
+from app.core.scribe import SessionResult
+from app.core.session import ERASE, Session
 from app.core.views import Phase
 from tests.core.walk import Broken, World
 
@@ -42,20 +53,106 @@ def test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block: int) -
 class EndsWhenStopped(Session):
     """Ends the session although chunks are still unsent."""
 
-    def _is_ready_to_end(self) -> bool:
-        return self._is_complete()
-
-    def _due(self) -> Iterator[Request]:
-        for request in super()._due():
-            yield EndSession(len(self._recording.chunks)) if isinstance(request, UploadChunk) else request
+    def _due(self, part: Part) -> Iterator[Request]:
+        for request in super()._due(part):
+            is_over = self.phase is Phase.DRAINING
+            yield EndSession(len(part.chunks)) if isinstance(request, UploadChunk) and is_over else request
 
 
 class CountsOneTooFew(Session):
     """Tells the service one chunk less than it got."""
 
-    def _due(self) -> Iterator[Request]:
-        for request in super()._due():
+    def _due(self, part: Part) -> Iterator[Request]:
+        for request in super()._due(part):
             yield EndSession(request.audio_files_sent - 1) if isinstance(request, EndSession) else request
+
+
+class NumbersThroughout(Session):
+    """Goes on counting chunks in the service's next session."""
+
+    def _due(self, part: Part) -> Iterator[Request]:
+        for request in super()._due(part):
+            yield UploadChunk(request.index) if isinstance(request, UploadChunk) else request
+
+
+class EndsOnTheVisitsCount(Session):
+    """Tells the service of all chunks of the visit when a part of it ends."""
+
+    def _due(self, part: Part) -> Iterator[Request]:
+        for request in super()._due(part):
+            yield EndSession(len(self._recording.chunks)) if isinstance(request, EndSession) else request
+
+
+class DropsAChunkBetweenParts(Session):
+    """Leaves a chunk out of both parts when it goes on in the next."""
+
+    def _roll_over(self) -> None:
+        super()._roll_over()
+        self._parts.open.delivery.first += 1
+
+
+class ForgetsToRollOver(Session):
+    """Does not keep that it went on in the next session."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and not isinstance(event, TimerFired)
+
+
+class CutsWhileRecording(Session):
+    """Makes chunks anew while the microphone is open."""
+
+    def _cut_again(self) -> Iterator[Command]:
+        if self._cut_to_seconds is not None and not self._is_cutting:
+            self._is_cutting = True
+            yield CutAgain(self._cut_to_seconds)
+
+
+class CutsAcrossParts(Session):
+    """Does not say where a part begins when the recording is cut again."""
+
+    def _cut_again(self) -> Iterator[Command]:
+        for command in super()._cut_again():
+            yield CutAgain(command.max_chunk_seconds) if isinstance(command, CutAgain) else command
+
+
+class ForgetsTheCut(Session):
+    """Does not keep that the chunks are others now."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and not isinstance(event, ChunksCutAgain)
+
+
+class ErasesAtOnce(Session):
+    """Erases a discarded visit before it can be had back."""
+
+    def _on_discard(self, event: Discard) -> Iterator[Command]:
+        yield from super()._on_discard(event)
+        yield EraseAudio()
+
+
+class ErasesWhatWasHadBack(Session):
+    """Lets the time run out although the visit was had back."""
+
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        return [*commands, EraseAudio()] if event == TimerFired(ERASE) else commands
+
+    def _on_undo_discard(self, event: UndoDiscard) -> Iterator[Command]:
+        return (c for c in super()._on_undo_discard(event) if c != CancelTimer(ERASE))
+
+
+class ForgetsTheGap(Session):
+    """Does not keep where there was no sound."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and not isinstance(event, GapFound)
+
+
+class ForgetsThePatient(Session):
+    """Does not keep that the patient is another one."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and not isinstance(event, ChangePatient)
 
 
 class SkipsTheLastChunk(Session):
@@ -70,9 +167,9 @@ class SkipsTheLastChunk(Session):
 class ForgetsUploads(Session):
     """Sends the same chunk twice at once."""
 
-    def _send(self, request: Request) -> Iterator[Command]:
-        yield from super()._send(request)
-        self._delivery.in_flight.discard(request)
+    def _send(self, part: Part, request: Request) -> Iterator[Command]:
+        yield from super()._send(part, request)
+        part.delivery.in_flight.discard(request)
 
 
 class KeepsTheLightOn(Session):
@@ -122,8 +219,8 @@ class JournalsTooLittle(Session):
 class NeverAsksForTheRest(Session):
     """Forgets the templates that did not fit into the session."""
 
-    def _want_note(self, template_id: str) -> None:
-        pass
+    def _conclude(self, part: Part, result: SessionResult) -> Iterator[Command]:
+        yield from part.conclude(result, ())
 
 
 class NumbersFromOne(Session):
@@ -167,6 +264,17 @@ class BelievesLateAnswers(Session):
     [
         EndsWhenStopped,
         CountsOneTooFew,
+        NumbersThroughout,
+        EndsOnTheVisitsCount,
+        DropsAChunkBetweenParts,
+        ForgetsToRollOver,
+        CutsWhileRecording,
+        CutsAcrossParts,
+        ForgetsTheCut,
+        ErasesAtOnce,
+        ErasesWhatWasHadBack,
+        ForgetsTheGap,
+        ForgetsThePatient,
         SkipsTheLastChunk,
         ForgetsUploads,
         KeepsTheLightOn,
