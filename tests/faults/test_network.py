@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
+import trustme
 
 from app.core.problems import ProblemKind
 from app.core.views import Phase
-from tests.faults.desk import FaultDesk, assert_delivered_as_one
+from tests.faults.desk import FaultDesk, assert_delivered_as_one, heard
 from tests.rig.answers import Kind, Reply, Scribe, page
 from tests.rig.fault_proxy import FaultProxy, Mode
+from tests.rig.network import CABLE, FAR, Network
 
 
 @pytest.fixture
@@ -159,3 +168,233 @@ def test_proxies_that_the_environment_names_see_nothing(
         assert_delivered_as_one(desk, scribe, session_id)
         desk.switch_off()
         assert not trap.asked
+
+
+# On a network of the test's own -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wired(network: Network, home: Path) -> Iterator[tuple[FaultDesk, Scribe]]:
+    """A computer and, on its own loopback, a service, within a network that can be jammed."""
+    with Scribe() as scribe:
+        scribe.discovery["capabilities"]["max_chunk_duration_seconds"] = 2
+        desk = FaultDesk(home, scribe.url)
+        yield desk, scribe
+        desk.switch_off()
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """A certificate authority that this computer believes."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    return authority
+
+
+def server_side(authority: trustme.CA, *hosts: str, **dates: datetime) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*hosts, **dates).configure_cert(context)
+    return context
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N1", "N7")
+def test_a_visit_begins_at_once_where_packets_vanish(network: Network, wired: tuple[FaultDesk, Scribe]) -> None:
+    desk, scribe = wired
+    network.swallow()
+    began = time.monotonic()
+    desk.switch_on()
+    session_id = desk.begin()
+    desk.speak(session_id, 5)
+    desk.stop(session_id)
+    desk.until_phase(session_id, Phase.DRAINING)
+    assert time.monotonic() - began < 2.0, "nothing waits for the network"
+    desk.until_said(session_id, ProblemKind.UNREACHABLE)
+    assert time.monotonic() - began < 12.0, "it is known after ten seconds"
+    network.calm()
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N2", "N7")
+def test_packets_that_vanish_in_the_middle_of_a_visit_are_noticed_in_ten_seconds(
+    network: Network, wired: tuple[FaultDesk, Scribe]
+) -> None:
+    desk, scribe = wired
+    desk.switch_on()
+    desk.await_service()
+    session_id = desk.begin()
+    desk.speak(session_id, 5)
+    scribe.until(lambda: scribe.only.uploads)
+    network.swallow()
+    began = time.monotonic()
+    desk.speak(session_id, 5)
+    view = desk.session(session_id, lambda s: s.problem)
+    assert view.problem is not None
+    assert view.problem.is_transient
+    assert time.monotonic() - began < 13.0
+    desk.speak(session_id, 5)
+    network.calm()
+    desk.stop(session_id)
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N8")
+def test_a_hole_for_large_packets_is_told_and_waited_out(network: Network, wired: tuple[FaultDesk, Scribe]) -> None:
+    desk, scribe = wired
+    desk.switch_on()
+    desk.await_service()
+    network.swallow_longer_than(1000)
+    session_id = desk.visit()
+    view = desk.session(session_id, lambda s: s.problem)
+    assert view.problem is not None
+    assert view.problem.kind in (ProblemKind.TIMED_OUT, ProblemKind.UNREACHABLE)
+    assert view.is_created, "small packets pass"
+    assert view.chunks_uploaded == 0
+    assert view.seconds_to_upload == pytest.approx(5.0)
+    network.calm()
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N9")
+@pytest.mark.parametrize(("percent", "seconds"), [(20, 5.0), (40, 1.5)])
+def test_lost_packets_make_it_slow_and_nothing_else(
+    network: Network, wired: tuple[FaultDesk, Scribe], percent: int, seconds: float
+) -> None:
+    desk, scribe = wired
+    desk.switch_on()
+    desk.await_service()
+    network.lose(percent)
+    session_id = desk.visit(seconds)
+    scribe.until(lambda: scribe.sessions and scribe.only.ended_with is not None, 90)
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N10")
+def test_a_line_slower_than_speech_gets_there_and_the_backlog_is_told(
+    network: Network, wired: tuple[FaultDesk, Scribe]
+) -> None:
+    desk, scribe = wired
+    desk.switch_on()
+    desk.await_service()
+    network.narrow(64)
+    session_id = desk.visit(4)
+    left = [desk.session(session_id, lambda s: s.is_created).seconds_to_upload]
+    while left[-1] > 0:
+        left.append(desk.session(session_id, lambda s: s.seconds_to_upload < left[-1]).seconds_to_upload)
+    assert 1.0 < left[0] <= 4.0
+    assert len(left) > 2, "it goes down step by step"
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N10")
+def test_with_opus_a_line_of_64_kbit_is_faster_than_speech(network: Network, wired: tuple[FaultDesk, Scribe]) -> None:
+    desk, scribe = wired
+    scribe.discovery["capabilities"]["audio_formats"] = ["audio/wav", "audio/ogg;codecs=opus"]
+    desk.switch_on()
+    desk.await_service()
+    network.narrow(64)
+    began = time.monotonic()
+    session_id = desk.visit(16)
+    desk.completed(session_id)
+    assert time.monotonic() - began < 16.0
+    assert len(heard(scribe.only)) == 16 * 16_000
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N11")
+def test_a_name_server_that_never_answers_holds_nothing_up(
+    network: Network, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")
+    network.swallow()
+    desk = FaultDesk(home, "https://scribe.clinic.example/v1")
+    began = time.monotonic()
+    desk.switch_on()
+    session_id = desk.visit()
+    desk.until_phase(session_id, Phase.DRAINING)
+    assert time.monotonic() - began < 2.0, "nothing waits for the name"
+    desk.until_said(session_id, ProblemKind.UNREACHABLE)
+    desk.switch_off()
+
+
+@pytest.mark.slow
+@pytest.mark.fault("N15")
+def test_a_computer_that_changes_networks_in_the_middle_of_a_request_sends_the_rest_from_there(
+    network: Network, home: Path, trusted: trustme.CA
+) -> None:
+    with network.far_side():
+        service = Scribe(server_side(trusted, FAR), host=FAR)
+    with service as scribe:
+        scribe.discovery["capabilities"]["max_chunk_duration_seconds"] = 2
+        desk = FaultDesk(home, scribe.url)
+        desk.switch_on()
+        desk.await_service()
+        network.narrow(64, CABLE)
+        session_id = desk.visit()
+        scribe.until(lambda: scribe.sessions)
+        network.change_address("10.77.0.3")
+        network.widen(CABLE)
+        scribe.until(lambda: scribe.only.ended_with is not None, 40)
+        desk.completed(session_id)
+        assert_delivered_as_one(desk, scribe, session_id)
+        desk.switch_off()
+
+
+# Certificates -------------------------------------------------------------------------------------------------------
+
+YESTERDAY, TOMORROW = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))
+
+
+def expired(authority: trustme.CA) -> ssl.SSLContext:
+    return server_side(authority, "127.0.0.1", not_before=YESTERDAY - timedelta(days=9), not_after=YESTERDAY)
+
+
+def for_another_host(authority: trustme.CA) -> ssl.SSLContext:
+    return server_side(authority, "other.example")
+
+
+def self_signed(_: trustme.CA) -> ssl.SSLContext:
+    return server_side(trustme.CA(), "127.0.0.1")
+
+
+def of_an_old_kind(authority: trustme.CA) -> ssl.SSLContext:
+    context = server_side(authority, "127.0.0.1")
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    return context
+
+
+@pytest.mark.fault("N14")
+@pytest.mark.parametrize("set_up", [expired, for_another_host, self_signed, of_an_old_kind])
+def test_a_connection_that_is_not_secure_is_refused_and_the_visit_is_kept(
+    home: Path, trusted: trustme.CA, set_up: Callable[[trustme.CA], ssl.SSLContext]
+) -> None:
+    with Scribe(set_up(trusted)) as impostor:
+        desk = FaultDesk(home, impostor.url)
+        desk.switch_on()
+        session_id = desk.visit()
+        view = desk.until_said(session_id, ProblemKind.INSECURE)
+        assert view.problem is not None
+        assert "refused" in view.problem.words.what
+        assert "safe on this computer" in view.problem.words.safe
+        assert not impostor.asked
+        desk.switch_off()
+        port = impostor.address[1]
+    with Scribe(server_side(trusted, "127.0.0.1"), port=port) as scribe:
+        desk.switch_on()
+        desk.completed(session_id)
+        assert_delivered_as_one(desk, scribe, session_id)
+        desk.switch_off()

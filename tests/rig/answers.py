@@ -312,17 +312,21 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = self.socket.getsockname()[:2]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
+        line = (
+            self._tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False) if self._tls else request
+        )
         with self._guard:
-            self._open.add(request)
+            self._open.add(line)
         try:
             with suppress(OSError):
-                line = self._tls.wrap_socket(request, server_side=True) if self._tls else request
+                if isinstance(line, ssl.SSLSocket):
+                    line.do_handshake()
                 super().finish_request(line, client_address)
-                if self._tls:
-                    line.close()
         finally:
             with self._guard:
-                self._open.discard(request)
+                self._open.discard(line)
+            if line is not request:
+                line.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is what these tests are about."""

@@ -116,6 +116,10 @@ class Network:
             "256kb",
         )
 
+    def widen(self, device: str = "lo") -> None:
+        """Let as much through as there is."""
+        run("tc", "qdisc", "del", "dev", device, "root")
+
     def calm(self) -> None:
         """Let everything pass again."""
         run("nft", "flush", "chain", "inet", "faults", "input")
