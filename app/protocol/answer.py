@@ -20,7 +20,8 @@ from app.core.problems import Problem, ProblemKind
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
-_MOST_VALUES = 200_000
+_MOST_MEMORY_BYTES = 51_000_000
+_VALUE_BYTES = 200
 _LONGEST_INTEGER = 300
 _SUCCESSES = range(200, 300)
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://\S+", re.IGNORECASE)
@@ -103,7 +104,7 @@ def parse_json(body: bytes) -> Any:
     Raises:
         RequestRefused: it is not JSON, too deep, or would fill memory.
     """
-    if is_heavy(body):
+    if _is_heavy(body):
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer would take up too much memory")
     try:
         value = json.loads(
@@ -119,13 +120,15 @@ def parse_json(body: bytes) -> Any:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not JSON") from error
 
 
-def is_heavy(body: bytes) -> bool:
-    """As JSON or text in memory it would be many times its size on the wire.
+def _is_heavy(body: bytes) -> bool:
+    """Taken apart, it would be many times its size on the wire.
 
-    One wide character makes the whole text wide; each small value is an object.
+    There are the bytes, the text made of them and the values cut from that; one wide character makes a whole text
+    wide, and it is narrow until there; each small value is an object.
     """
     values = sum(body.count(mark) for mark in b",[{")
-    return len(body) * _width(body) > MAX_ANSWER_BYTES or values > _MOST_VALUES
+    width = _width(body)
+    return len(body) * (1 + 2 * width + (width > 1)) + values * _VALUE_BYTES > _MOST_MEMORY_BYTES
 
 
 def _width(body: bytes) -> int:
@@ -145,6 +148,7 @@ def _float(text: str) -> float | str:
 
 
 def _cleaned(value: Any, depth: int) -> Any:
+    """The value itself, changed in place: a copy would take as much memory again."""
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if not isinstance(value, dict | list):
@@ -152,9 +156,14 @@ def _cleaned(value: Any, depth: int) -> Any:
     if depth == 0:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is nested too deeply")
     if isinstance(value, list):
-        value[:] = [_cleaned(item, depth - 1) for item in value]
+        for index, item in enumerate(value):
+            value[index] = _cleaned(item, depth - 1)
         return value
-    return {_cleaned(key, depth - 1): _cleaned(item, depth - 1) for key, item in value.items()}
+    if not all(map(str.isascii, value)):
+        value = {_cleaned(key, depth): item for key, item in value.items()}
+    for key, item in value.items():
+        value[key] = _cleaned(item, depth - 1)
+    return value
 
 
 def printable(text: str, hidden: Iterable[str] = (), limit: int = 200) -> str:

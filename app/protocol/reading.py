@@ -30,7 +30,7 @@ from app.core.scribe import (
     TemplateStatus,
     Utterance,
 )
-from app.protocol.answer import RequestRefused, is_heavy, parse_json, refused
+from app.protocol.answer import RequestRefused, parse_json, refused
 
 _STATUS_WORDS = {
     "created": ServiceStatus.OPEN,
@@ -73,6 +73,7 @@ _ENTRY_MARKS = frozenset({"status", "data", "error", "errors", "document_id", "p
 _SESSION_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_.~-]{1,200}")
 _YEAR_2000, _YEAR_2200 = 946_684_800.0, 7_258_118_400.0
 _VERSION = re.compile(r"\s*v?(\d{1,6})(?:\.\d{1,6}){0,3}", re.ASCII | re.IGNORECASE)
+_LONGEST_BASE64 = 4_000_000
 _OUR_MAJORS = frozenset({0, 1})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
@@ -311,12 +312,11 @@ def _data(entry: dict[str, Any]) -> Any:
     """The entry's data; base64 is decoded only where a field says that it is base64."""
     data = entry.get("data")
     says = [entry.get(key) for key in ("encoding", "data_encoding", "content_encoding", "type", "data_type")]
-    if not isinstance(data, str) or not any(isinstance(word, str) and "base64" in word.lower() for word in says):
+    is_packed = any(isinstance(word, str) and "base64" in word.lower() for word in says)
+    if not is_packed or not isinstance(data, str) or len(data) > _LONGEST_BASE64:
         return data
     try:
         decoded = base64.b64decode("".join(data.split()), validate=True)
-        if is_heavy(decoded):
-            return data
         return _json_or_text(decoded.decode("utf-8"))
     except (binascii.Error, ValueError):
         return data
