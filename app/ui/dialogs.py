@@ -106,6 +106,13 @@ class Dialogs:
             self._show("patient", made, made.follow)
 
     def _show(self, name: str, dialog: QDialog, follow: Callable[[AppView], None]) -> None:
-        self._open[name] = follow
+        from app.ui.question import grow
+
+        def follow_and_grow(view: AppView) -> None:
+            follow(view)
+            grow(dialog)
+
+        self._open[name] = follow_and_grow
         dialog.finished.connect(lambda _result: self._open.pop(name, None))
         dialog.open()
+        grow(dialog)

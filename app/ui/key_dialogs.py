@@ -23,7 +23,7 @@ from app.core.views import (
 from app.ui import theme
 from app.ui.controls import button, identify, label, on_click, set_visible_text
 from app.ui.phrases import length, tr
-from app.ui.question import Answer, answers, ask, furnish
+from app.ui.question import Answer, answers, ask, furnish, grow
 
 LEAST_LENGTH = 8
 _GOOD_LENGTH, _STRONG_LENGTH = 12, 18
@@ -150,6 +150,7 @@ class UnlockDialog(QDialog):
             told = f"{told} {self.tr('You can try again in {time}.').format(time=length(max(1.0, wait)))}".strip()
         set_visible_text(self._told, told)
         self._unlock.setEnabled(bool(self._secret.text()) and wait <= 0)
+        grow(self)
 
 
 class RecoveryCodeDialog(QDialog):

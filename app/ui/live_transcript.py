@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QResizeEvent, QTextCursor
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QVBoxLayout
 
@@ -41,6 +42,10 @@ class LiveTranscript(QPlainTextEdit):
         self.setPlaceholderText(self.tr("Words appear here a little after they are spoken."))
         self._given = ""
         self._text = ""
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """Qt's hook: a few lines are enough where there is little room."""
+        return QSize(super().sizeHint().width(), self.minimumHeight())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Keep lines short enough to read."""

@@ -42,7 +42,7 @@ def state_of(session: SessionView) -> State:
         Phase.PARTIAL: State("state-partial", "warn", tr("Partial")),
         Phase.FAILED: State("state-failed", "danger", tr("Failed")),
         Phase.EXPIRED: State("state-expired", "warn", tr("Expired")),
-        Phase.DISCARDED: State("discard", "warn", tr("Thrown away; can be had back")),
+        Phase.DISCARDED: State("discard", "warn", tr("Thrown away")),
     }.get(session.phase, State("state-ready", "muted", tr("Ready")))
 
 
@@ -168,9 +168,14 @@ def _at_least_a_second(seconds: float) -> str:
     return length(max(1.0, seconds))
 
 
+def gap_list(session: SessionView) -> str:
+    """What was not recorded against the doctor's will."""
+    return "; ".join(gap_words(gap) for gap in session.gaps if gap.reason != "paused")
+
+
 def gaps_text(session: SessionView) -> str:
-    """What was not recorded against the doctor's will, in one sentence."""
-    told = "; ".join(gap_words(gap) for gap in session.gaps if gap.reason != "paused")
+    """The same as a sentence; nothing when there is nothing to say."""
+    told = gap_list(session)
     return tr("Not recorded: {gaps}.").format(gaps=told) if told else ""
 
 
@@ -230,6 +235,14 @@ def session_title(session: SessionView) -> str:
     """What a session is called: the patient's label, else its time."""
     patient = session.visit.patient
     return shown_name(patient.label) or shown_name(patient.id) or tr("Unnamed visit")
+
+
+def short_day(at: float, now: float) -> str:
+    """``Today``, or the date so short that it fits a column."""
+    day, today = day_of(at), day_of(now)
+    if abs((day - today).days) <= 1:
+        return day_name(day, today)
+    return QLocale().toString(QDate(day.year, day.month, day.day), "d MMM yyyy")
 
 
 def sexes() -> list[tuple[str, str]]:

@@ -63,6 +63,15 @@ def furnish(dialog: QDialog, identifier: str, heading: str, width: int = 480) ->
     return column
 
 
+def grow(dialog: QDialog) -> None:
+    """Make a dialog as high as its words need at its width; Qt by itself would cut lines that wrap."""
+    layout = dialog.layout()
+    if layout is not None and layout.hasHeightForWidth():
+        needed = min(layout.totalHeightForWidth(dialog.width()), dialog.screen().availableGeometry().height())
+        if needed > dialog.height():
+            dialog.resize(dialog.width(), needed)
+
+
 def _most_width(dialog: QDialog) -> int:
     return round(dialog.screen().availableGeometry().width() * 0.9)
 

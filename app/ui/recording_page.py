@@ -222,7 +222,7 @@ class RecordingPage(QFrame):
     def _show_gaps(self, gaps: tuple[Gap, ...]) -> None:
         told = [gap_words(gap) for gap in gaps[-_GAPS_SHOWN:]]
         if len(gaps) > _GAPS_SHOWN:
-            told.insert(0, self.tr("{n} earlier ones").format(n=len(gaps) - _GAPS_SHOWN))
+            told.insert(0, self.tr("{n} more before these").format(n=len(gaps) - _GAPS_SHOWN))
         set_visible_text(self._gaps, self.tr("Not recorded:\n{gaps}").format(gaps="\n".join(told)) if told else "")
         by_the_clock = (f"{gap_on_the_clock(gap)}  {gap_words(gap)}".strip() for gap in gaps)
         self._gaps.setToolTip("\n".join(by_the_clock))

@@ -30,8 +30,6 @@ from app.ui.controls import FlowRow, button, caption, identify, label, on_click,
 from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
-    day_name,
-    day_of,
     incompleteness,
     length,
     mark_words,
@@ -39,6 +37,7 @@ from app.ui.phrases import (
     position,
     problem_words,
     session_title,
+    short_day,
     state_of,
     template_name,
     time_of_day,
@@ -270,7 +269,7 @@ def _kept_text(session: SessionView, now: float) -> str:
         return tr("audio deleted from this computer")
     if session.audio_until is None:
         return ""
-    return tr("audio kept here until {day}").format(day=day_name(day_of(session.audio_until), day_of(now)))
+    return tr("audio kept here until {day}").format(day=short_day(session.audio_until, now))
 
 
 def _keys(notes: tuple[TemplateResult, ...]) -> list[str]:

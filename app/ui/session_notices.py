@@ -13,7 +13,7 @@ from app.core.views import AppView, Phase, SessionView, is_worth_saying
 from app.ui.notice import ALARM, DISK, GRAVE, Notice, is_there, pinned_microphone, with_room
 from app.ui.phrases import (
     MICROPHONE_PROBLEMS,
-    gaps_text,
+    gap_list,
     heard_text,
     incompleteness,
     missing_text,
@@ -53,7 +53,7 @@ def _recovered(session: SessionView) -> Notice | None:
     at = time_of_day(broken[-1].began_at) if broken else ""
     what = tr("ScribeDesk was closed during this visit at {time}.").format(time=at)
     return Notice(
-        "info",
+        "warn",
         what if at else tr("ScribeDesk was closed during this visit."),
         tr("All but the last moment is here. Resume the recording if the visit goes on, or finish it: its notes are "
            "made of what there is."),
@@ -217,8 +217,8 @@ def _outcome(session: SessionView) -> Notice | None:
     if session.phase is Phase.PARTIAL or heard_text(session) or missing_text(session):
         more = " ".join(filter(None, (lacks or _unfinished(session), safe, _offer(session))))
         return Notice("warn", tr("This result is not whole."), more, details, actions)
-    if gaps_text(session):
-        return Notice("info", tr("Parts of this visit were not recorded."), gaps_text(session), details, actions)
+    if gap_list(session):
+        return Notice("info", tr("Parts of this visit were not recorded."), f"{gap_list(session)}.", details, actions)
     return None
 
 

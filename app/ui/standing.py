@@ -98,7 +98,7 @@ def key_state(view: AppView) -> State:
         KeyState.WAITING: State("key", "muted", tr("Waiting for your keychain")),
         KeyState.PROTECTED: State("key", "ok", tr("Key kept by the system")),
         KeyState.PASSPHRASE: State("key", "ok", tr("Key behind your passphrase")),
-        KeyState.SESSION_ONLY: State("key-weak", "warn", tr("Readable until you close")),
+        KeyState.SESSION_ONLY: State("state-expired", "warn", tr("Readable until you close")),
         KeyState.LOCKED: State("key-locked", "warn", tr("Key locked")),
         KeyState.MISSING: State("key-locked", "danger", tr("Key missing")),
     }[keys.state]

@@ -86,7 +86,9 @@ class StatusLine(QWidget):
         self._service.show_state(service_state(view))
         self._keys.show_state(key_state(view))
         self._storage.show_state(storage_state(view))
-        self._details.setVisible(bool(waiting_sessions(view)))
+        self._details.setVisible(
+            any(session.id != view.live for session in waiting_sessions(view)) or is_held_up(view)
+        )
         self._fit()
 
     def _fit(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QItemSelectionModel, QLocale
+from PySide6.QtCore import QItemSelectionModel, QLocale, Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -25,11 +25,12 @@ from app.core.settings import Settings
 from app.core.views import AppView, ChangeSettings, EraseSession, LookAtStored, PurgeAudio, SessionView, Wish
 from app.ui import theme
 from app.ui.controls import Choice, button, identify, label, on_click, set_visible_text
-from app.ui.phrases import day_name, day_of, session_title, time_of_day, tr
+from app.ui.phrases import session_title, short_day, time_of_day, tr
 from app.ui.question import Answer, answers, ask, furnish
 from app.ui.standing import days, visits
 
 _WHOLE_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+_WIDEST_COLUMN_PX = 220
 _AUDIO_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0)
 _NOTES_DAYS = (0.0, 30.0, 90.0, 365.0, 1825.0)
 
@@ -65,11 +66,11 @@ def stored_rows(view: AppView, now: float) -> tuple[StoredRow, ...]:
 
 
 def _when(at: float | None, now: float) -> str:
-    return f"{day_name(day_of(at), day_of(now))}, {time_of_day(at)}" if at is not None else ""
+    return f"{short_day(at, now)}, {time_of_day(at)}" if at is not None else ""
 
 
 def _until(at: float | None, now: float, otherwise: str) -> str:
-    return day_name(day_of(at), day_of(now)) if at is not None else otherwise
+    return short_day(at, now) if at is not None else otherwise
 
 
 def _audio_until(session: SessionView | None, now: float, *, has_audio: bool) -> str:
@@ -137,7 +138,9 @@ class StoredDialog(QDialog):
         self._table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMaximumSectionSize(theme.px(_WIDEST_COLUMN_PX))
+        header.setStretchLastSection(True)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         self._table.verticalHeader().setDefaultSectionSize(theme.px(32))
         self._table.itemSelectionChanged.connect(self._show_buttons)
@@ -155,7 +158,7 @@ class StoredDialog(QDialog):
             grid.addWidget(label(choice.accessibleName(), "muted"), at, 0)
             grid.addWidget(choice, at, 1)
         note = label(self.tr("What was not delivered is never deleted by age."), "small", wrap=True)
-        grid.addWidget(note, 0, 2, 2, 1)
+        grid.addWidget(note, 2, 0, 1, 3)
         return grid
 
     # Showing -------------------------------------------------------------------------------------------------------

@@ -276,6 +276,8 @@ def style_sheet(theme: Theme) -> str:
     values |= {"edge": f"{edge}px", "ring": f"{edge + 1}px", "h_field": f"{px(36) - 2 * edge}px"}
     values |= {"pad_y": f"{px(6)}px", "pad_x": f"{px(14)}px", "pad_x_ring": f"{px(14) - 1}px", "pill": f"{px(14)}px"}
     values |= {"h_chip": f"{px(30) - 2 * edge}px", "h_record": f"{record - 4}px", "r_record": f"{record // 2}px"}
+    # Without colours to tell them apart, the edge says that a control cannot be used now.
+    values["off_edge"] = "dashed" if theme.edge_px > 1 else "solid"
     values["w_question"] = f"{px(340)}px"
     sheet = _SHEET
     for name in sorted(values, key=len, reverse=True):
@@ -313,13 +315,17 @@ QPushButton, QToolButton {
 QPushButton:hover, QToolButton:hover { background: $c_raised; }
 QPushButton:pressed, QToolButton:pressed { background: $c_sel; }
 QPushButton:focus, QToolButton:focus { border: 2px solid $c_focus; padding: 0 $pad_x_ring; }
-QPushButton:disabled, QToolButton:disabled { color: $c_muted; background: $c_raised; border-color: $c_line; }
+QPushButton:disabled, QToolButton:disabled {
+  color: $c_muted; background: $c_raised; border-color: $c_line; border-style: $off_edge;
+}
 QPushButton::menu-indicator, QToolButton::menu-indicator { image: none; width: 0; }
 
 QPushButton[kind="primary"] { background: $c_accent; color: $c_on_accent; border-color: $c_accent; font-weight: 600; }
 QPushButton[kind="primary"]:hover { background: $c_accent_hover; border-color: $c_accent_hover; }
 QPushButton[kind="primary"]:focus { border: 2px solid $c_focus; }
-QPushButton[kind="primary"]:disabled { background: $c_raised; color: $c_muted; border-color: $c_line; }
+QPushButton[kind="primary"]:disabled {
+  background: $c_raised; color: $c_muted; border-color: $c_line; border-style: $off_edge;
+}
 
 QPushButton[kind="record"] {
   background: $c_record; color: $c_on_record; border: 2px solid $c_record; border-radius: $r_record;
@@ -327,7 +333,9 @@ QPushButton[kind="record"] {
 }
 QPushButton[kind="record"]:hover { background: $c_record_hover; border-color: $c_record_hover; }
 QPushButton[kind="record"]:focus { border: 3px solid $c_focus; }
-QPushButton[kind="record"]:disabled { background: $c_raised; color: $c_muted; border-color: $c_line; }
+QPushButton[kind="record"]:disabled {
+  background: $c_raised; color: $c_muted; border-color: $c_line; border-style: $off_edge;
+}
 
 QPushButton[kind="quiet"] { background: transparent; border-color: transparent; color: $c_accent; }
 QPushButton[kind="quiet"]:hover { background: $c_raised; }

@@ -78,7 +78,7 @@ class MainWindow(QMainWindow):
         self._recording: RecordingPage | None = None
         self._finishing: FinishingPage | None = None
         self._result: ResultPage | None = None
-        self._dialogs = Dialogs(self, post, level, clock)
+        self.dialogs = Dialogs(self, post, level, clock)
         self.closing = Closing(self, post, clock)
         self._make_parts()
         self._make_menus()
@@ -92,11 +92,11 @@ class MainWindow(QMainWindow):
     def _make_parts(self) -> None:
         self._side = SessionList(self.new_session, self._clock)
         self._side.session_chosen.connect(lambda chosen: self.select(SessionId(chosen)))
-        self._notices = NoticeBoard(self._post, self._dialogs, self._clock, self._alarm)
+        self._notices = NoticeBoard(self._post, self.dialogs, self._clock, self._alarm)
         self._notices.live_asked.connect(lambda: self.select(self._view.live))
         self._notices.microphone_asked.connect(self._choose_microphone)
         self._notices.time_passed.connect(lambda: self.render(self._view))
-        self._ready = ReadyPage(self._post, self._level, self._dialogs.test_microphone)
+        self._ready = ReadyPage(self._post, self._level, self.dialogs.test_microphone)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._ready)
         centre = QVBoxLayout()
@@ -111,12 +111,12 @@ class MainWindow(QMainWindow):
         row.addLayout(centre, 1)
         self.setCentralWidget(body)
         self._status = StatusLine()
-        self._status.details_asked.connect(self._dialogs.show_queue)
+        self._status.details_asked.connect(self.dialogs.show_queue)
         self.statusBar().setSizeGripEnabled(False)
         self.statusBar().addWidget(self._status, 1)
 
     def _make_menus(self) -> None:
-        dialogs = self._dialogs
+        dialogs = self.dialogs
         self._menus = Menus(
             self,
             {
@@ -152,7 +152,7 @@ class MainWindow(QMainWindow):
         self._show_theme()
         self._side.render(view, self._selected)
         self._status.render(view)
-        self._dialogs.render(view)
+        self.dialogs.render(view)
         self._show_page()
 
     def select(self, session_id: SessionId | None) -> None:
@@ -305,7 +305,7 @@ class MainWindow(QMainWindow):
     def _change_patient(self) -> None:
         session = self._session()
         if session is not None:
-            self._dialogs.change_patient(session)
+            self.dialogs.change_patient(session)
 
     def _choose_microphone(self) -> None:
         if self._recording is not None and self._pages.currentWidget() is self._recording:

@@ -16,7 +16,22 @@ from app.core.scribe import (
     Utterance,
 )
 from app.core.settings import Settings
-from app.core.views import AppView, Gap, Level, MicrophoneInfo, Phase, ServiceState, ServiceView, SessionView
+from app.core.views import (
+    AppView,
+    Gap,
+    KeyState,
+    KeysView,
+    Level,
+    MicrophoneInfo,
+    MicrophoneTest,
+    Phase,
+    ServiceState,
+    ServiceView,
+    SessionView,
+    StorageView,
+    StoredSession,
+    StoredView,
+)
 
 NOW = 1_790_000_000.0
 """A fixed moment, for clocks and dates."""
@@ -102,7 +117,8 @@ def session(phase: Phase, name: str = "M.K.", number: int = 1, **changes: object
             utterances=UTTERANCES,
             transcript="\n".join(TALK),
             transcript_by="PocketSphinx on this computer",
-            allowed=frozenset({"MakeNote"}),
+            allowed=frozenset({"MakeNote", "MarkReviewed", "ChangePatient"}),
+            audio_until=NOW + 5 * 86400,
         )
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -117,10 +133,12 @@ def view(*sessions: SessionView, **changes: object) -> AppView:
         microphones_listed=True,
         service=SERVICE,
         settings=Settings(),
+        keys=PROTECTED,
     )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
+PROTECTED = KeysView(KeyState.PROTECTED, "Secret Service")
 EARLIER = (
     session(Phase.COMPLETED, "R.S.", 4),
     session(Phase.PARTIAL, "A.P.", 5, missing_spans=((250.0, 280.0),)),
@@ -141,6 +159,55 @@ PARTLY = (
     FAILED_NOTE,
 )
 LOCAL_DOWN = replace(SERVICE, state=ServiceState.UNREACHABLE, problem=OFFLINE)
+
+RECORDING = session(Phase.RECORDING, transcript=" ".join(TALK[:4]), allowed=LIVE_ALLOWED | {"ChangePatient"})
+PINNED = Settings(microphone="USB Headset", microphone_host_api="ALSA")
+HOLES = (
+    Gap(70.0, 35.0, "paused", NOW - 1900),
+    Gap(190.0, 4.0, "microphone", NOW - 1700),
+    Gap(210.0, 30.0, "silent", NOW - 1650, takes_up_recording=True),
+    Gap(240.0, 95.0, "asleep", NOW - 1600),
+    Gap(246.0, 0.4, "lost", NOW - 1500),
+)
+SEALED = KeysView(KeyState.LOCKED, "Secret Service", sealed_session_count=3)
+CODE = "7QK2-M9XR-4TWB-0HZC-81NE-PVD5-J3YS-GA6F-KX2Q-R7T0-W9"
+WAITING_VISITS = tuple(
+    session(
+        Phase.DRAINING,
+        name,
+        number,
+        chunks_uploaded=0,
+        is_created=False,
+        seconds_to_upload=1080.0,
+        recorded_seconds=1080.0,
+        problem=OFFLINE,
+        next_try_at=NOW + 30,
+        allowed=frozenset({"TryNow", "Discard"}),
+    )
+    for number, name in ((1, "M.K."), (2, "S.D."), (3, "R.S."), (4, "लक्ष्मी देवी"))
+)
+STORED = StoredView(
+    (
+        StoredSession(SessionId("ses_1"), 22_400_000, is_delivered=False),
+        StoredSession(SessionId("ses_4"), 22_900_000, is_delivered=True),
+        StoredSession(SessionId("ses_5"), 21_100_000, is_delivered=True),
+        StoredSession(SessionId("ses_6"), 0, is_delivered=True),
+        StoredSession(SessionId("ses_50"), 23_000_000, is_delivered=True),
+        StoredSession(SessionId("ses_sealed"), 9_000_000, is_delivered=False),
+    ),
+    library_bytes=412_000,
+    service_bytes=1_204_000,
+    log_bytes=38_000,
+)
+DIAGNOSTICS = "ScribeDesk 0.3 · Linux 6.1 · Python 3.11\nservice: local, ready\nkeys: protected\n\n" + "\n".join(
+    f"2026-09-21 13:{n:02}:07 WARNING engine app.engine.held: upload 12 answered 503, try {n}" for n in range(24)
+)
+
+
+def sounding(notice: str) -> AppView:
+    """A running visit with this notice of its sound."""
+    return view(replace(RECORDING, sound=notice), *EARLIER)
+
 
 STATES: dict[str, tuple[AppView, SessionId | None]] = {
     "ready-first-run": (
@@ -271,5 +338,138 @@ STATES: dict[str, tuple[AppView, SessionId | None]] = {
         view(session(Phase.EXPIRED, notes=NOTES[:1], allowed=frozenset({"SendAgain"})), *EARLIER),
         SessionId("ses_1"),
     ),
+    "recording-no-sound": (sounding("no-sound"), SessionId("ses_1")),
+    "recording-too-quiet": (sounding("too-quiet"), SessionId("ses_1")),
+    "recording-clipping": (sounding("clipping"), SessionId("ses_1")),
+    "recording-no-speech": (sounding("no-speech"), SessionId("ses_1")),
+    "recording-long-silence": (sounding("long-silence"), SessionId("ses_1")),
+    "recording-microphone-changed": (
+        view(
+            replace(
+                RECORDING,
+                microphone="Built-in Microphone",
+                problem=Problem(ProblemKind.MICROPHONE_CHANGED),
+                gaps=(Gap(190.0, 1.2, "microphone", NOW - 60),),
+            ),
+            *EARLIER,
+            settings=PINNED,
+            microphones=MICROPHONES[:1],
+            microphone_missing=True,
+        ),
+        SessionId("ses_1"),
+    ),
+    "recording-microphone-back": (
+        view(replace(RECORDING, microphone="Built-in Microphone"), *EARLIER, settings=PINNED),
+        SessionId("ses_1"),
+    ),
+    "recording-disk-critical": (
+        view(RECORDING, *EARLIER, storage=StorageView(540.0, is_low=True, is_critical=True)),
+        SessionId("ses_1"),
+    ),
+    "recording-disk-refuses": (
+        view(
+            replace(RECORDING, problem=Problem(ProblemKind.DISK_FULL, "ENOSPC")),
+            *EARLIER,
+            storage=StorageView(0.0, is_low=True, is_critical=True),
+        ),
+        SessionId("ses_1"),
+    ),
+    "paused-disk-full": (
+        view(
+            session(
+                Phase.PAUSED,
+                allowed=frozenset({"Resume", "Stop", "Discard"}),
+                problem=Problem(ProblemKind.DISK_FULL, "ENOSPC"),
+                gaps=(Gap(250.0, None, "interrupted", NOW),),
+            ),
+            *EARLIER,
+        ),
+        SessionId("ses_1"),
+    ),
+    "recording-gaps": (view(replace(RECORDING, gaps=HOLES), *EARLIER), SessionId("ses_1")),
+    "recovered": (
+        view(
+            session(
+                Phase.PAUSED,
+                allowed=frozenset({"Resume", "Stop", "Discard"}),
+                is_recovered=True,
+                gaps=(Gap(250.0, None, "interrupted", NOW - 900),),
+                transcript=" ".join(TALK[:3]),
+            ),
+            *EARLIER,
+        ),
+        SessionId("ses_1"),
+    ),
+    "offline-queue": (view(*WAITING_VISITS, *EARLIER, service=LOCAL_DOWN), None),
+    "ready-disk-low": (
+        view(*EARLIER, storage=StorageView(2520.0, is_low=True, folder="C:/Users/rao/AppData/Local/ScribeDesk")),
+        None,
+    ),
+    "ready-folder-network": (
+        view(*EARLIER, storage=StorageView(refusal="network", folder="//fileserver/home/rao/ScribeDesk")),
+        None,
+    ),
+    "ready-folder-read-only": (view(*EARLIER, storage=StorageView(refusal="read-only", folder="/srv/visits")), None),
+    "ready-microphone-missing": (
+        view(*EARLIER, settings=PINNED, microphones=MICROPHONES[:1], microphone_missing=True),
+        None,
+    ),
+    "keys-session-only": (view(*EARLIER, keys=KeysView(KeyState.SESSION_ONLY)), None),
+    "keys-locked": (view(session(Phase.PROCESSING, notes=(PENDING_NOTE,)), keys=SEALED), None),
+    "keys-missing": (view(keys=replace(SEALED, state=KeyState.MISSING, sealed_session_count=264)), None),
+    "keys-recovery-code": (view(*EARLIER, keys=replace(PROTECTED, recovery_code=CODE)), None),
+    "discarded": (
+        view(
+            session(Phase.DISCARDED, undo_until=NOW + 28.0, allowed=frozenset({"UndoDiscard"})),
+            *EARLIER,
+        ),
+        SessionId("ses_1"),
+    ),
+    "result-heard-fewer": (
+        view(
+            session(
+                Phase.COMPLETED, audio_files_received=70, allowed=frozenset({"MakeNote", "SendAgain", "MarkReviewed"})
+            ),
+            *EARLIER,
+        ),
+        SessionId("ses_1"),
+    ),
+    "result-gaps": (view(session(Phase.COMPLETED, gaps=HOLES), *EARLIER), SessionId("ses_1")),
+    "result-reviewed": (
+        view(
+            session(Phase.COMPLETED, reviewed_at=NOW - 60, has_audio=False, allowed=frozenset({"MakeNote"})), *EARLIER
+        ),
+        SessionId("ses_1"),
+    ),
 }
 """Every state by name, with the session that is looked at."""
+
+DIALOGS: dict[str, tuple[AppView, str, AppView]] = {
+    "passphrase": (STATES["keys-session-only"][0], "set_passphrase", STATES["keys-session-only"][0]),
+    "unlock": (STATES["keys-locked"][0], "unlock", STATES["keys-locked"][0]),
+    "unlock-refused": (
+        STATES["keys-locked"][0],
+        "unlock",
+        view(keys=replace(SEALED, was_refused=True, next_try_at=NOW + 8)),
+    ),
+    "recovery-code": (STATES["keys-recovery-code"][0], "show_recovery_code", STATES["keys-recovery-code"][0]),
+    "new-store": (STATES["keys-missing"][0], "begin_new_store", STATES["keys-missing"][0]),
+    "test-recording": (
+        view(*EARLIER),
+        "test_microphone",
+        view(*EARLIER, microphone_test=MicrophoneTest("recording", 6.0, -14.0)),
+    ),
+    "test-done": (
+        view(*EARLIER, microphone_test=MicrophoneTest("playing", 9.0)),
+        "test_microphone",
+        view(*EARLIER, microphone_test=MicrophoneTest("failed", 0.0, problem=Problem(ProblemKind.MICROPHONE_BUSY))),
+    ),
+    "stored": (
+        view(session(Phase.PROCESSING, "S.D.", 1), *EARLIER),
+        "look_at_stored",
+        view(session(Phase.PROCESSING, "S.D.", 1), *EARLIER, stored=STORED),
+    ),
+    "queue": (STATES["offline-queue"][0], "show_queue", STATES["offline-queue"][0]),
+    "diagnostics": (view(*EARLIER), "show_diagnostics", view(*EARLIER, diagnostics=DIAGNOSTICS)),
+}
+"""Every dialog by name: what is shown before it, how it is opened, and what is shown then."""
