@@ -32,6 +32,7 @@ _TOO_QUIET_SECONDS = 15.0
 _TOO_QUIET_DBFS = -50.0
 _NEARLY_NOTHING_DBFS = -78.0
 _QUIET_SPEECH_SECONDS = 2.0
+_MOST_PATIENCE_SECONDS = 60.0
 _FULL_SCALE = 32_600
 _CLIPPED_SHARE = 0.002
 _CLIPPED_PIECES = 4
@@ -112,7 +113,7 @@ class _Quiet:
 
     def __init__(self) -> None:
         self._seconds = self._speech_seconds = 0.0
-        self._nothing_seconds = 0.0
+        self._nothing_seconds = self._last_nothing_seconds = 0.0
         self._patience_seconds = _TOO_QUIET_SECONDS
 
     def push(self, levels: NDArray[np.float32], spoken: NDArray[np.bool_]) -> None:
@@ -128,12 +129,13 @@ class _Quiet:
             self._speech_seconds += is_speech * _FRAME_SECONDS
         if level <= _NEARLY_NOTHING_DBFS:
             self._nothing_seconds += _FRAME_SECONDS
-        elif is_speech:
+        elif level > _NEARLY_NOTHING_DBFS + _ABOVE_FLOOR_DB and self._nothing_seconds:
+            self._last_nothing_seconds, self._nothing_seconds = self._nothing_seconds, 0.0
+        if is_speech and self._last_nothing_seconds:
             # It was a pause then, of a microphone that takes the noise away.
-            self._patience_seconds = max(self._patience_seconds, 2 * self._nothing_seconds)
-            self._nothing_seconds = 0.0
-        elif level > _NEARLY_NOTHING_DBFS + _ABOVE_FLOOR_DB:
-            self._nothing_seconds = 0.0
+            proven_seconds = min(2 * self._last_nothing_seconds, _MOST_PATIENCE_SECONDS)
+            self._patience_seconds = max(self._patience_seconds, proven_seconds)
+            self._last_nothing_seconds = 0.0
 
     @property
     def is_too_quiet(self) -> bool:

@@ -122,19 +122,19 @@ class ZeroRuns:
 
     def push(self, samples: Samples, first_sample: int, ended_at: float) -> Iterator[Gap]:
         """Take in samples whose last one was heard at ``ended_at``; the runs that end among them."""
-        sounds = np.flatnonzero(samples)
-        edges = np.concatenate(([-self._run - 1], sounds, [len(samples)]))
-        *runs, self._run = np.diff(edges) - 1
-        for index in np.flatnonzero(np.asarray(runs) >= _NOTICED_SECONDS * SAMPLE_RATE_HZ):
+        edges = np.concatenate(([-self._run - 1], np.flatnonzero(samples), [len(samples)]))
+        runs = np.diff(edges) - 1
+        for index in np.flatnonzero(runs[:-1] >= _NOTICED_SECONDS * SAMPLE_RATE_HZ):
             start = int(edges[index]) + 1
             yield from self._ended(first_sample + start, int(runs[index]), _time_of(start, samples, ended_at))
-        self._began_at = _time_of(len(samples) - int(self._run), samples, ended_at)
+        self._run = int(runs[-1])
+        self._began_at = _time_of(len(samples) - self._run, samples, ended_at)
         self._next_sample = first_sample + len(samples)
 
     def finish(self) -> Iterator[Gap]:
         """The run that lasts until the end."""
         if self.seconds >= _NOTICED_SECONDS:
-            yield from self._ended(self._next_sample - int(self._run), int(self._run), self._began_at)
+            yield from self._ended(self._next_sample - self._run, self._run, self._began_at)
         self._run = 0
 
     def _ended(self, first_sample: int, count: int, began_at: float) -> Iterator[Gap]:
