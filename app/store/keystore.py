@@ -115,8 +115,8 @@ class SystemKeystore:
             raise KeystoreUnavailable("the keystore did not answer") from error
         if isinstance(answer, KeystoreUnavailable):
             raise answer
-        if isinstance(answer, Exception):  # Its text may hold what it was given.
-            raise KeystoreUnavailable(type(answer).__name__) from answer
+        if isinstance(answer, Exception):  # It goes no further: its text may hold what it was given.
+            raise KeystoreUnavailable(type(answer).__name__)
         return answer[0]
 
     def _choose(self) -> KeyringBackend:

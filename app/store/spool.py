@@ -23,7 +23,7 @@ from app.core.events import ChunkSealed, Event
 from app.store.chunks import Chunks, NewCutting
 from app.store.durable import destroy, patiently, remove_tree, sync_folder, write_whole
 from app.store.journal import Journal
-from app.store.sealed import SealedLog
+from app.store.sealed import Record, SealedLog
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -151,6 +151,7 @@ class Spool:
             OSError: the disk refused them.
         """
         if not self._has_appended:
+            self._audio.cut_behind(self._find().last)
             # Where the log has rotted, the chunks tell how far the recording has come.
             self._chunks.look()
             self._next_sample = max(self._find().end, self._chunks.sealed_to)
@@ -170,11 +171,10 @@ class Spool:
     def _find(self) -> _Found:
         """What the log held when it was opened. A look at all of it, so it is taken when somebody wants to know."""
         if self._found is None:
-            end, at = 0, 0.0
-            for record in self._audio.records():
-                first_sample, at = _HEAD.unpack_from(record.body)
-                end = first_sample + (len(record.body) - _HEAD.size) // _BYTES_PER_SAMPLE
-            self._found = _Found(end, at)
+            last = None
+            for last in self._audio.records():  # noqa: B007 - the last one is what is wanted
+                pass
+            self._found = _Found(last)
         return self._found
 
     @property
@@ -242,6 +242,7 @@ class Spool:
             OSError: the samples are still there.
         """
         self._audio.close()
+        self._found = None
         patiently(lambda: self._audio_path.unlink(missing_ok=True))
         self._chunks.erase()
         sync_folder(self._folder)
@@ -273,10 +274,20 @@ class Spool:
 
 @dataclass(frozen=True)
 class _Found:
-    end: int
-    """The sample behind the log's last."""
-    at: float
-    """When that was written."""
+    last: Record | None
+
+    @property
+    def end(self) -> int:
+        """The sample behind the last one."""
+        if self.last is None:
+            return 0
+        first_sample, _ = _HEAD.unpack_from(self.last.body)
+        return int(first_sample) + (len(self.last.body) - _HEAD.size) // _BYTES_PER_SAMPLE
+
+    @property
+    def at(self) -> float:
+        """When that was written."""
+        return float(_HEAD.unpack_from(self.last.body)[1]) if self.last else 0.0
 
 
 def _hold(folder: Path) -> BaseFileLock:

@@ -108,6 +108,7 @@ def test_trouble_is_told_without_what_the_keystore_said() -> None:
     with pytest.raises(KeystoreUnavailable) as caught:
         over(from_module("keyring.backends.macOS", set_password=refuse)).keep("a", SECRET)
     assert str(caught.value) == "RuntimeError"
+    assert caught.value.__cause__ is None
     assert not isinstance(caught.value, KeystoreAbsent)
 
 
