@@ -28,7 +28,6 @@ from app.core.events import (
     StartCapture,
     StatusRead,
     TimerFired,
-    UndoDiscard,
     UploadChunk,
 )
 from app.core.part import Part
@@ -37,7 +36,7 @@ from app.core.session import ERASE, Session
 from app.core.views import Phase
 from tests.core.walk import Broken, World
 
-WALKS = 150
+WALKS = 60
 STEPS = 120
 
 
@@ -48,6 +47,12 @@ def test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block: int) -
             World(seed).walk(STEPS)
         except Broken as broken:
             pytest.fail(f"seed {seed}: {broken}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(4, 40))
+def test_the_same_on_many_more_walks(block: int) -> None:
+    test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block)
 
 
 class EndsWhenStopped(Session):
@@ -125,9 +130,9 @@ class ForgetsTheCut(Session):
 class ErasesAtOnce(Session):
     """Erases a discarded visit before it can be had back."""
 
-    def _on_discard(self, event: Discard) -> Iterator[Command]:
-        yield from super()._on_discard(event)
-        yield EraseAudio()
+    def handle(self, event: Event) -> list[Command]:
+        commands = super().handle(event)
+        return [*commands, EraseAudio()] if isinstance(event, Discard) else commands
 
 
 class ErasesWhatWasHadBack(Session):
@@ -135,10 +140,9 @@ class ErasesWhatWasHadBack(Session):
 
     def handle(self, event: Event) -> list[Command]:
         commands = super().handle(event)
-        return [*commands, EraseAudio()] if event == TimerFired(ERASE) else commands
-
-    def _on_undo_discard(self, event: UndoDiscard) -> Iterator[Command]:
-        return (c for c in super()._on_undo_discard(event) if c != CancelTimer(ERASE))
+        if event == TimerFired(ERASE):
+            return [*commands, EraseAudio()]
+        return [command for command in commands if command != CancelTimer(ERASE)]
 
 
 class ForgetsTheGap(Session):

@@ -62,7 +62,7 @@ from app.core.events import (
 )
 from app.core.problems import Problem, ProblemKind
 from app.core.scribe import ServiceStatus, SessionResult, TemplateResult, TemplateStatus
-from app.core.session import NotAllowed, Session
+from app.core.session import ERASE, NotAllowed, Session
 from app.core.table import TABLE
 from app.core.views import Phase
 
@@ -178,6 +178,7 @@ class World:
         self._addressed: dict[Send, str] = {}
         """Which service session each request was made out to when it left."""
         self._timers: set[str] = set()
+        self._newest: Event | None = None
         self._cutting: CutAgain | None = None
         self._now = 1000.0
         self.is_calm = False
@@ -215,7 +216,7 @@ class World:
         kinds: list[Intent] = [Pause(self._now), Resume(self._now), TryNow(), MakeNote("hpi")]
         if self._chance.random() < 0.3:
             kinds += [Stop(self._now), SendAgain(self._now)]
-        if self._chance.random() < 0.03:
+        if self._chance.random() < 0.1:
             kinds += [Discard(self._now)]
         kinds += [UndoDiscard(self._now), ChangePatient(Patient(f"at {self._now}"), self._now)]
         kinds += [CheckAgain(), MarkReviewed(self._now)]
@@ -356,6 +357,7 @@ class World:
         self._is_over = (self._is_over or isinstance(event, (Stop, Discard))) and not isinstance(event, UndoDiscard)
         if self.session.is_durable(event):
             self.journal.append(event)
+        self._newest = event
         self._run(self.session.handle(event))
 
     def _run(self, commands: list[Command]) -> None:
@@ -383,8 +385,8 @@ class World:
 
     def _touch_audio(self, command: CutAgain | EraseAudio) -> None:
         if isinstance(command, EraseAudio):
-            if not self._is_over:
-                raise Broken("erased, though nobody wished it")
+            if self._newest != TimerFired(ERASE) or self.session.phase is not Phase.DISCARDED:
+                raise Broken("erased before its time, or though nobody wished it")
             self.is_erased = True
         elif self._capture is not None or self._cutting is not None:
             raise Broken("cut again while something is at work on the recording")
