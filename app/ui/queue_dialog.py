@@ -19,7 +19,7 @@ def queue_line(session: SessionView) -> str:
     """How one visit waits: ``10:12  M.K. · 8 of 72 pieces sent · 11 min to upload · next try at 10:40:05``."""
     sent = tr("{n} of {all} pieces sent").format(n=session.chunks_uploaded, all=session.chunks_sealed)
     left = tr("{length} to upload").format(length=length(session.seconds_to_upload))
-    problem = problem_words(session.problem).what if session.problem is not None else ""
+    problem = problem_words(session.problem).what.rstrip(".") if session.problem is not None else ""
     again = ""
     if session.next_try_at is not None:
         again = tr("next try at {time}").format(time=seconds_of_day(session.next_try_at))

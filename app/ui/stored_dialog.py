@@ -30,7 +30,7 @@ from app.ui.question import Answer, answers, ask, furnish
 from app.ui.standing import days, visits
 
 _WHOLE_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-_WIDEST_COLUMN_PX = 220
+_WIDEST_COLUMN_PX = 200
 _AUDIO_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0)
 _NOTES_DAYS = (0.0, 30.0, 90.0, 365.0, 1825.0)
 
@@ -95,7 +95,7 @@ class StoredDialog(QDialog):
         self._clock = clock
         self._view = view
         self._rows: tuple[StoredRow, ...] | None = None
-        column = furnish(self, "stored-dialog", self.tr("What is stored here"), 820)
+        column = furnish(self, "stored-dialog", self.tr("What is stored here"), 940)
         self._totals = label(role="muted", wrap=True)
         identify(self._totals, "stored-totals")
         column.addWidget(self._totals)

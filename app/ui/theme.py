@@ -277,6 +277,7 @@ def style_sheet(theme: Theme) -> str:
     values |= {"pad_y": f"{px(6)}px", "pad_x": f"{px(14)}px", "pad_x_ring": f"{px(14) - 1}px", "pill": f"{px(14)}px"}
     values |= {"h_chip": f"{px(30) - 2 * edge}px", "h_record": f"{record - 4}px", "r_record": f"{record // 2}px"}
     # Without colours to tell them apart, the edge says that a control cannot be used now.
+    values["c_off"] = theme.line if theme.edge_px > 1 else "transparent"
     values["off_edge"] = "dashed" if theme.edge_px > 1 else "solid"
     values["w_question"] = f"{px(340)}px"
     sheet = _SHEET
@@ -340,11 +341,11 @@ QPushButton[kind="record"]:disabled {
 QPushButton[kind="quiet"] { background: transparent; border-color: transparent; color: $c_accent; }
 QPushButton[kind="quiet"]:hover { background: $c_raised; }
 QPushButton[kind="quiet"]:focus { border: 2px solid $c_focus; }
-QPushButton[kind="quiet"]:disabled { color: $c_muted; }
+QPushButton[kind="quiet"]:disabled { color: $c_muted; background: transparent; border-color: $c_off; }
 QPushButton[kind="danger"] { background: transparent; border-color: transparent; color: $c_danger; }
 QPushButton[kind="danger"]:hover { background: $c_danger_bg; }
 QPushButton[kind="danger"]:focus { border: 2px solid $c_focus; }
-QPushButton[kind="danger"]:disabled { color: $c_muted; }
+QPushButton[kind="danger"]:disabled { color: $c_muted; background: transparent; border-color: $c_off; }
 
 QPushButton[kind="chip"] {
   background: $c_raised; border: $edge solid $c_line; border-radius: $pill; padding: 0 $p12; min-height: $h_chip;

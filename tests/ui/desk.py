@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
 from app.core.views import Wish
@@ -36,6 +37,10 @@ class Desk:
     def is_shown(self, identifier: str) -> bool:
         """Whether a widget of that identifier can be seen."""
         return any(each.isVisible() for each in self.window.findChildren(QWidget, identifier))
+
+    def find_action(self, name: str) -> QAction:
+        """What is in a menu under that name."""
+        return next(each for each in self.window.findChildren(QAction) if each.objectName() == name)
 
     def wishes(self, kind: type[object]) -> list[Wish]:
         """What was posted of that kind."""
