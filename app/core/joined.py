@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.core.document import structured
 from app.core.scribe import SessionResult, Source, TemplateResult, TemplateStatus, Utterance
+from app.core.transcript import clock
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Piece:
 
     def title(self, number: int) -> str:
         """What a reader knows it by: ``Part 1 · 00:00-59:30``."""
-        return f"Part {number} · {_clock(self.start_seconds)}-{_clock(self.end_seconds)}"
+        return f"Part {number} · {clock(self.start_seconds)}-{clock(self.end_seconds)}"
 
 
 def transcript(pieces: Sequence[Piece]) -> str:
@@ -116,12 +117,6 @@ def _moved(source: Source, title: str, piece: Piece, lines_before: int) -> Sourc
 
 def _later(seconds: float | None, by: float) -> float | None:
     return None if seconds is None else seconds + by
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def as_one(values: Sequence[int | None]) -> int | None:
