@@ -234,8 +234,7 @@ def _wanted_source(server: SoundServer, name: str, host_api: str) -> ServerSourc
 def _open_source(
     server: SoundServer, source: ServerSource, wanted: str, recording: _Recording, records: _Records
 ) -> Any:
-    # Named to the server's client library before PortAudio loads that: a stream that asks for a source is not moved
-    # when the default becomes another one.
+    # Named to the server's client library, which PortAudio loads.
     os.environ["PULSE_SOURCE"] = os.environ["PIPEWIRE_NODE"] = source.id
     with portaudio() as library:
         devices = Devices(library)
@@ -244,7 +243,8 @@ def _open_source(
             raise Refused(NO_MICROPHONE, "ALSA has no device for the sound server; install its plug-in")
         stream = recording.begin(library, index, devices.all[index])
     _tell_form(records, source.name, bool(wanted) and source.name != wanted, stream)
-    threading.Thread(target=_guard, args=(server, source.number, recording), name="guard", daemon=True).start()
+    guard = (server, source.number, recording, source.name == wanted)
+    threading.Thread(target=_guard, args=guard, name="guard", daemon=True).start()
     return stream
 
 
@@ -253,14 +253,20 @@ def _tell_form(records: _Records, name: str, is_substitute: bool, stream: Any) -
     records.tell(OPENED, form)
 
 
-def _guard(server: SoundServer, source_number: int, recording: _Recording) -> None:
-    """End the recording when its source goes away: the server would go on with another one and not say so."""
+def _guard(server: SoundServer, source_number: int, recording: _Recording, is_pinned: bool) -> None:
+    """End the recording when it is no longer of its source: the server goes on with another one and does not say so.
+
+    When the default changes, the server moves every stream that it may. One that was to stay is brought back.
+    """
     with suppress(ServerGone):  # PortAudio tells that by itself.
         while True:
             if source_number not in (source.number for source in server.sources()):
                 return recording.fail("the microphone was unplugged")
-            if server.recorded_number() not in (None, source_number):
-                return recording.fail("the sound server went on with another microphone")
+            stream = server.stream()
+            if stream and stream[1] != source_number:
+                if not is_pinned:
+                    return recording.fail("the sound server went on with another microphone")
+                server.move(stream[0], source_number)
             server.wait()
 
 

@@ -65,12 +65,17 @@ class SoundServer:
             source for source, sink in told if sink != _NO_INDEX and source.is_default
         ]
 
-    def recorded_number(self) -> int | None:
-        """The source that this process records from now."""
+    def stream(self) -> tuple[int, int] | None:
+        """The stream that this process records with now: its own number and its source's."""
         with _failures():
             streams = self._pulse.source_output_list()
         ours = (s for s in streams if s.proplist.get("application.process.id") == str(os.getpid()))
-        return next((int(stream.source) for stream in ours if stream.source != _NO_INDEX), None)
+        return next(((int(s.index), int(s.source)) for s in ours if s.source != _NO_INDEX), None)
+
+    def move(self, stream: int, source: int) -> None:
+        """Have a stream record from this source; by that it is kept there when the default changes again."""
+        with _failures():
+            self._pulse.source_output_move(stream, source)
 
     def wait(self, seconds: float | None = None) -> None:
         """Until something may have changed, or the time is over."""

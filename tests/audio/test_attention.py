@@ -48,7 +48,8 @@ def _speech(dbfs: float = -24.0) -> Samples:
     """The sample consultation at that loudness."""
     spoken = decode(_SAMPLE.read_bytes()).astype(np.float64)
     loud = spoken[np.abs(spoken) > 300]
-    return np.rint(spoken * 10 ** (dbfs / 20) * 32_768 / np.sqrt(np.mean(loud**2))).astype(np.int16)
+    louder: Samples = np.rint(spoken * 10 ** (dbfs / 20) * 32_768 / np.sqrt(np.mean(loud**2))).astype(np.int16)
+    return louder
 
 
 def _at(dbfs: float, seconds: float, seed: int = 7) -> Samples:
@@ -57,7 +58,8 @@ def _at(dbfs: float, seconds: float, seed: int = 7) -> Samples:
 
 def _in_room(samples: Samples, dbfs: float) -> Samples:
     room = _at(dbfs, len(samples) / RATE_HZ + 1)[: len(samples)].astype(np.int32)
-    return np.clip(samples + room, -32_768, 32_767).astype(np.int16)
+    heard: Samples = np.clip(samples + room, -32_768, 32_767).astype(np.int16)
+    return heard
 
 
 def _hour_of_talk(room_dbfs: float, seed: int) -> list[Samples]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.audio.microphone import ChildMicrophone, list_microphones
+from app.audio.microphone import ChildMicrophone, MicrophoneWatch, list_microphones
 from app.core.events import CaptureEnded, CaptureLost, CaptureStarted
 from app.core.problems import ProblemKind
+from app.core.views import MicrophoneInfo
 from tests.audio.stand_ins import CAPTURE, RATE_HZ, MemorySpool, Take, talk
 from tests.rig.pulse import PulseRig, is_available
 
@@ -137,7 +139,10 @@ def test_the_system_s_default_is_listed_and_records_under_its_own_name(rig: Puls
     offered = list_microphones(CAPTURE)
     default = next(microphone for microphone in offered if microphone.is_default)
     take, _ = _recording()
-    assert take.facts[0] == CaptureStarted(1, default.name, 1_000.0)
+    started = take.facts[0]
+    assert isinstance(started, CaptureStarted)
+    assert started.microphone == default.name
+    assert started.at == pytest.approx(time.time(), abs=5.0)
     assert list_microphones(CAPTURE) == offered
     take.capture.end()
     take.await_end()
@@ -148,13 +153,57 @@ def test_the_system_s_default_is_listed_and_records_under_its_own_name(rig: Puls
     by_name.await_end()
 
 
-def test_a_microphone_that_is_not_there_is_told_by_name(rig: PulseRig) -> None:
-    take = Take(ChildMicrophone(CAPTURE, "Headset"), MemorySpool())
-    take.capture.start()
-    lost = take.await_end()
-    assert isinstance(lost, CaptureLost)
-    assert lost.problem.kind is ProblemKind.NO_MICROPHONE
-    assert lost.problem.detail == "Headset is not connected"
+def test_a_microphone_that_is_not_there_is_replaced_by_the_default_and_the_name_says_so(rig: PulseRig) -> None:
+    microphone = ChildMicrophone(CAPTURE, "Desk", "PulseAudio")
+    microphone.open()
+    assert microphone.name == "Microphone"
+    assert microphone.is_substitute
+    microphone.close()
+
+
+def test_one_of_two_microphones_is_chosen_by_name(rig: PulseRig) -> None:
+    rig.plug("headset")
+    try:
+        offered = list_microphones(CAPTURE)
+        assert [(m.name, m.is_default) for m in offered] == [("Microphone", True), ("Headset", False)]
+        microphone = ChildMicrophone(CAPTURE, offered[1].name, offered[1].host_api)
+        microphone.open()
+        assert microphone.name == "Headset"
+        assert not microphone.is_substitute
+        microphone.close()
+    finally:
+        rig.unplug("headset")
+
+
+@pytest.mark.fault("A7")
+@pytest.mark.usefixtures("no_sound_system")
+def test_microphones_are_told_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: queue.SimpleQueue[tuple[MicrophoneInfo, ...]] = queue.SimpleQueue()
+    rig = PulseRig()
+    _listen_to(rig, monkeypatch)
+    watch = MicrophoneWatch(CAPTURE, told.put)
+    watch.start()
+    assert told.get(timeout=10.0) == ()
+    with rig:
+        _await_names(told, "Microphone")
+        rig.plug("headset")
+        _await_names(told, "Microphone", "Headset")
+        rig.set_default("headset")
+        while not any(m.name == "Headset" and m.is_default for m in told.get(timeout=5.0)):
+            pass
+        rig.unplug("headset")
+        _await_names(told, "Microphone")
+        rig.freeze()
+        assert told.get(timeout=10.0) == ()
+        rig.freeze(False)
+        _await_names(told, "Microphone")
+    assert told.get(timeout=5.0) == ()
+    watch.close()
+
+
+def _await_names(told: queue.SimpleQueue[tuple[MicrophoneInfo, ...]], *names: str) -> None:
+    while [microphone.name for microphone in told.get(timeout=10.0)] != list(names):
+        pass
 
 
 @pytest.mark.usefixtures("no_sound_system")
