@@ -98,11 +98,11 @@ def _connect(place: str, key: bytes | None) -> Connection:
 
 def _refuse_newer(path: Path, key: bytes, known: int) -> None:
     """Look before anything is opened for writing: even closing a file that was may change it."""
-    with contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro", key)) as db:
-        try:
+    try:
+        with contextlib.closing(_connect(f"{path.absolute().as_uri()}?mode=ro", key)) as db:
             version = version_of(db)
-        except sqlcipher.OperationalError:
-            return  # It cannot be opened in this way; the usual one will tell.
+    except sqlcipher.OperationalError:
+        return  # It cannot be opened in this way; the usual one will tell.
     if version > known:
         raise Newer
 
@@ -148,7 +148,7 @@ def set_aside(path: Path) -> Path:
         count += 1
         aside = path.with_name(f"{path.stem}.unreadable-{stamp}-{count}")
     # The log goes first: it must never be taken for that of the file which comes after.
-    for ending in ("-wal", "-shm", ""):
+    for ending in ("-journal", "-wal", "-shm", ""):
         beside = path.with_name(path.name + ending)
         if beside.exists():
             beside.replace(aside.with_name(aside.name + ending))

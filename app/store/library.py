@@ -352,24 +352,23 @@ def _take_over(db: Connection, other: _Opened) -> int:
 
 
 def _readable_views(other: _Opened) -> Iterator[str]:
-    """Views in a file that may be damaged: from both ends, then what lies between, one by one."""
-    found = _views_until_damage(other, "ORDER BY number")
-    until = max(found, default=0)
-    found |= _views_until_damage(other, f"WHERE number > {until} ORDER BY number DESC")
-    for number in range(until + 1, min((n for n in found if n > until), default=0)):
-        found |= _views_until_damage(other, f"WHERE number = {number}")
-    yield from (found[number] for number in sorted(found))
+    """Views in a file that may be damaged, skipping those that cannot be read."""
+    tops = (_until_damage(other, f"SELECT max(number) FROM {table}") for table in ("view", "session"))  # noqa: S608
+    top = max((number or 0 for rows in tops for (number,) in rows), default=0)
+    start = 1
+    while start <= top:
+        query = "SELECT number, view, checksum = checksum(view) FROM view WHERE number >= ? ORDER BY number"
+        next_start = start + 1
+        # Behind one that is not whole, the same connection gives no other that is.
+        for number, view, _ in itertools.takewhile(lambda row: row[2], _until_damage(other, query, start)):
+            yield view
+            next_start = number + 1
+        start = next_start
 
 
-def _views_until_damage(other: _Opened, which: str) -> dict[int, str]:
-    rows = _until_damage(other, f"SELECT number, view, checksum = checksum(view) FROM view {which}")  # noqa: S608
-    # Behind one that is not whole, the same connection gives no other that is.
-    return {number: view for number, view, _ in itertools.takewhile(lambda row: row[2], rows)}
-
-
-def _until_damage(other: _Opened, query: str) -> Iterator[tuple[Any, ...]]:
+def _until_damage(other: _Opened, query: str, *values: int) -> Iterator[tuple[Any, ...]]:
     with contextlib.suppress(database.Error), other() as db:
-        yield from db.execute(query)
+        yield from db.execute(query, values)
 
 
 # Words ------------------------------------------------------------------------------------------------------------
@@ -395,7 +394,7 @@ _FOLDING = _Folding()
 def _words(text: str) -> list[str]:
     """Each word of a text once, folded."""
     folded = unicodedata.normalize("NFKD", text.casefold()).translate(_FOLDING)
-    return list(dict.fromkeys(word[:_LONGEST_WORD] for word in folded.split()))
+    return list(dict.fromkeys(word[:_LONGEST_WORD] for word in dict.fromkeys(folded.split())))
 
 
 def _words_of(session: SessionView) -> str:
