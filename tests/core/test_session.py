@@ -677,7 +677,7 @@ def test_a_discarded_pause_has_its_half_minute_and_a_whole_one_again_after_a_res
     talk.session.handle(Pause(NOW))
     talk.session.handle(CaptureEnded(0, NOW))
     talk.on(Discard(NOW + 5), CancelTimer(REOPEN), SetTimer(ERASE, 30.0)).sees(undo_until=NOW + 35)
-    assert talk.session.resume() == [SetTimer(ERASE, 30.0)]
+    assert SetTimer(ERASE, 30.0) in talk.session.resume()
     talk.on(TimerFired(ERASE), EraseAudio())
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,7 @@ from app.core.events import (
     Event,
     GapFound,
     Request,
+    SessionId,
     StartCapture,
     StatusRead,
     TimerFired,
@@ -32,6 +34,7 @@ from app.core.events import (
 )
 from app.core.part import Part
 from app.core.scribe import SessionResult
+from app.core.sending import Sending
 from app.core.session import ERASE, Session
 from app.core.views import Phase
 from tests.core.walk import Broken, World
@@ -55,40 +58,40 @@ def test_the_same_on_many_more_walks(block: int) -> None:
     test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block)
 
 
-class EndsWhenStopped(Session):
+class EndsWhenStopped(Sending):
     """Ends the session although chunks are still unsent."""
 
-    def _due(self, part: Part) -> Iterator[Request]:
-        for request in super()._due(part):
-            is_over = self.phase is Phase.DRAINING
+    def _due(self, part: Part, phase: Phase) -> Iterator[Request]:
+        for request in super()._due(part, phase):
+            is_over = phase is Phase.DRAINING
             yield EndSession(len(part.chunks)) if isinstance(request, UploadChunk) and is_over else request
 
 
-class CountsOneTooFew(Session):
+class CountsOneTooFew(Sending):
     """Tells the service one chunk less than it got."""
 
-    def _due(self, part: Part) -> Iterator[Request]:
-        for request in super()._due(part):
+    def _due(self, part: Part, phase: Phase) -> Iterator[Request]:
+        for request in super()._due(part, phase):
             yield EndSession(request.audio_files_sent - 1) if isinstance(request, EndSession) else request
 
 
-class NumbersThroughout(Session):
+class NumbersThroughout(Sending):
     """Goes on counting chunks in the service's next session."""
 
-    def _due(self, part: Part) -> Iterator[Request]:
-        for request in super()._due(part):
+    def _due(self, part: Part, phase: Phase) -> Iterator[Request]:
+        for request in super()._due(part, phase):
             yield UploadChunk(request.index) if isinstance(request, UploadChunk) else request
 
 
-class EndsOnTheVisitsCount(Session):
+class EndsOnTheVisitsCount(Sending):
     """Tells the service of all chunks of the visit when a part of it ends."""
 
-    def _due(self, part: Part) -> Iterator[Request]:
-        for request in super()._due(part):
+    def _due(self, part: Part, phase: Phase) -> Iterator[Request]:
+        for request in super()._due(part, phase):
             yield EndSession(len(self._recording.chunks)) if isinstance(request, EndSession) else request
 
 
-class DropsAChunkBetweenParts(Session):
+class DropsAChunkBetweenParts(Sending):
     """Leaves a chunk out of both parts when it goes on in the next."""
 
     def _roll_over(self) -> None:
@@ -96,28 +99,43 @@ class DropsAChunkBetweenParts(Session):
         self._parts.open.delivery.first += 1
 
 
-class ForgetsToRollOver(Session):
-    """Does not keep that it went on in the next session."""
-
-    def is_durable(self, event: Event) -> bool:
-        return super().is_durable(event) and not isinstance(event, TimerFired)
-
-
-class CutsWhileRecording(Session):
+class CutsWhileRecording(Sending):
     """Makes chunks anew while the microphone is open."""
 
-    def _cut_again(self) -> Iterator[Command]:
+    def _cut_again(self, phase: Phase) -> Iterator[Command]:
         if self._cut_to_seconds is not None and not self._is_cutting:
             self._is_cutting = True
             yield CutAgain(self._cut_to_seconds)
 
 
-class CutsAcrossParts(Session):
+class CutsAcrossParts(Sending):
     """Does not say where a part begins when the recording is cut again."""
 
-    def _cut_again(self) -> Iterator[Command]:
-        for command in super()._cut_again():
+    def _cut_again(self, phase: Phase) -> Iterator[Command]:
+        for command in super()._cut_again(phase):
             yield CutAgain(command.max_chunk_seconds) if isinstance(command, CutAgain) else command
+
+
+class ForgetsUploads(Sending):
+    """Sends the same chunk twice at once."""
+
+    def _send(self, part: Part, request: Request, phase: Phase) -> Iterator[Command]:
+        yield from super()._send(part, request, phase)
+        part.delivery.in_flight.discard(request)
+
+
+class NeverAsksForTheRest(Sending):
+    """Forgets the templates that did not fit into the session."""
+
+    def _conclude(self, part: Part, result: SessionResult, phase: Phase) -> Iterator[Command]:
+        yield from part.conclude(result, ())
+
+
+class ForgetsToRollOver(Session):
+    """Does not keep that it went on in the next session."""
+
+    def is_durable(self, event: Event) -> bool:
+        return super().is_durable(event) and not isinstance(event, TimerFired)
 
 
 class ForgetsTheCut(Session):
@@ -168,14 +186,6 @@ class SkipsTheLastChunk(Session):
         return super().handle(event)
 
 
-class ForgetsUploads(Session):
-    """Sends the same chunk twice at once."""
-
-    def _send(self, part: Part, request: Request) -> Iterator[Command]:
-        yield from super()._send(part, request)
-        part.delivery.in_flight.discard(request)
-
-
 class KeepsTheLightOn(Session):
     """Shows that it records after the microphone has gone."""
 
@@ -220,13 +230,6 @@ class JournalsTooLittle(Session):
         return super().is_durable(event) and type(event).__name__ != "ChunkUploaded"
 
 
-class NeverAsksForTheRest(Session):
-    """Forgets the templates that did not fit into the session."""
-
-    def _conclude(self, part: Part, result: SessionResult) -> Iterator[Command]:
-        yield from part.conclude(result, ())
-
-
 class NumbersFromOne(Session):
     """Numbers chunks from 1 after a pause."""
 
@@ -263,6 +266,12 @@ class BelievesLateAnswers(Session):
         return super().handle(event)
 
 
+def _sending_by(planted: type[Sending], session_id: SessionId) -> Session:
+    session = Session(session_id)
+    session._sending = planted(session_id, session._recording)
+    return session
+
+
 @pytest.mark.parametrize(
     "planted",
     [
@@ -293,10 +302,12 @@ class BelievesLateAnswers(Session):
         BelievesLateAnswers,
     ],
 )
-def test_a_planted_fault_is_caught(planted: type[Session]) -> None:
+def test_a_planted_fault_is_caught(planted: type[Session] | type[Sending]) -> None:
+    make = planted if issubclass(planted, Session) else partial(_sending_by, planted)
+
     def walk_all() -> None:
         for seed in range(300):
-            World(seed, planted).walk(STEPS)
+            World(seed, make).walk(STEPS)
 
     with pytest.raises(Broken):
         walk_all()
