@@ -32,6 +32,7 @@ _TOO_QUIET_SECONDS = 15.0
 _TOO_QUIET_DBFS = -50.0
 _NEARLY_NOTHING_DBFS = -78.0
 _QUIET_SPEECH_SECONDS = 2.0
+_LOUD_PERCENTILE = 90
 _MOST_PATIENCE_SECONDS = 60.0
 _FULL_SCALE = 32_600
 _CLIPPED_SHARE = 0.002
@@ -76,6 +77,20 @@ class Attention:
             return "long-silence"
         is_waiting = self._is_start and not self._speech.was_heard
         return "no-speech" if is_waiting and self._speech.silent_seconds >= _NO_SPEECH_SECONDS else ""
+
+
+def verdict(samples: Samples) -> str:
+    """The notice that fits a short recording in which somebody was asked to speak."""
+    speech, clipping = _Speech(), _Clipping()
+    levels, spoken = speech.push(samples)
+    clipping.push(samples)
+    if not samples.any():
+        return "no-sound"
+    if clipping.is_clipping:
+        return "clipping"
+    if not spoken.any():
+        return "no-speech"
+    return "too-quiet" if np.percentile(levels[spoken], _LOUD_PERCENTILE) < _TOO_QUIET_DBFS else ""
 
 
 class _Speech:

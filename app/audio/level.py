@@ -64,8 +64,8 @@ class LevelMeter:
     def _measure(self, windows: Samples) -> Level:
         last = windows[-_WINDOW:].astype(np.float64)
         return Level(
-            rms_dbfs=_dbfs(math.sqrt(float(np.mean(last * last)))),
-            peak_dbfs=_dbfs(float(np.max(np.abs(windows.astype(np.int32))))),
+            rms_dbfs=dbfs(math.sqrt(float(np.mean(last * last)))),
+            peak_dbfs=dbfs(float(np.max(np.abs(windows.astype(np.int32))))),
             captured_seconds=self._sample_count / SAMPLE_RATE_HZ,
             is_live=True,
         )
@@ -111,7 +111,8 @@ class Monitor:
             meter.push(conditioner.push(block))
 
 
-def _dbfs(amplitude: float) -> float:
+def dbfs(amplitude: float) -> float:
+    """An amplitude in sample steps as a level."""
     if amplitude <= 0.0:
         return _FLOOR_DBFS
     return max(_FLOOR_DBFS, 20.0 * math.log10(amplitude / _FULL_SCALE))

@@ -1,18 +1,23 @@
 """An app to be stopped and killed: listens to a microphone that gives numbers until a line comes on stdin.
 
 It says ``ready`` with the first block, and at the end how many seconds it heard and how often a number was missing.
+With a path as its argument, its capture process is to record there when the app is killed, and ``KEY`` seals it.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 
-from app.audio.microphone import ChildMicrophone
+from app.audio.microphone import ChildMicrophone, Will
 from app.audio.signal import Samples
 from tests.audio.stand_ins import CAPTURE, RATE_HZ
+
+KEY = bytes(range(32))
+_SURVIVING = (sys.executable, "-m", "tests.audio.surviving_worker")
 
 
 def breaks(samples: Samples) -> int:
@@ -23,7 +28,8 @@ def breaks(samples: Samples) -> int:
 
 def main() -> None:
     """Listen as a take does: a second without a block is a failure."""
-    microphone = ChildMicrophone(CAPTURE)
+    will = Will(Path(sys.argv[1]), KEY, seconds=float(sys.argv[2])) if len(sys.argv) > 1 else None
+    microphone = ChildMicrophone(_SURVIVING if will else CAPTURE, will=will)
     microphone.open()
     heard = [microphone.read(3.0)]
     _say("ready")
