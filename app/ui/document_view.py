@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
+    QTextDocument,
     QTextFrameFormat,
     QTextLength,
     QTextListFormat,
@@ -51,11 +52,10 @@ class DocumentView(QTextBrowser):
         super().__init__()
         identify(self, identifier, name)
         self._shown: Document | Talk | None = None
+        self._written: QTextDocument | None = None
         self.setOpenLinks(False)
-        self.setUndoRedoEnabled(False)
         self.setTabChangesFocus(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
-        self.document().setDocumentMargin(theme.px(8))
 
     def loadResource(self, kind: int, name: QUrl | str) -> object:  # noqa: ARG002, N802
         """Qt's hook: a document loads nothing, from nowhere."""
@@ -82,17 +82,23 @@ class DocumentView(QTextBrowser):
     def _rebuild(self) -> None:
         bar = self.verticalScrollBar()
         at = bar.value()
-        self.clear()
+        before = self._written
+        # Written while nobody looks at it: shown, it would be laid out to its end, and a hostile one takes seconds.
+        made = QTextDocument(self)
+        made.setUndoRedoEnabled(False)
+        made.setDocumentMargin(theme.px(8))
         face = QFont(self.font())
         face.setPixelSize(theme.px(_READING_PX))
-        self.document().setDefaultFont(face)
-        writer = _Writer(QTextCursor(self.document()))
+        made.setDefaultFont(face)
+        writer = _Writer(QTextCursor(made))
         if isinstance(self._shown, Talk):
             writer.talk(self._shown)
         elif self._shown is not None:
             writer.document(self._shown)
-        # Writing has pushed the reader's own cursor to the end.
-        self.moveCursor(QTextCursor.MoveOperation.Start)
+        self.setDocument(made)
+        self._written = made
+        if before is not None:
+            before.deleteLater()
         bar.setValue(at)
 
 

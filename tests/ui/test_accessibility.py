@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QComboBox,
+    QHeaderView,
     QLineEdit,
     QPlainTextEdit,
     QTextEdit,
@@ -31,7 +32,7 @@ def controls(window: QWidget) -> list[QWidget]:
         if isinstance(each, CONTROLS)
         and each.isVisible()
         and not each.objectName().startswith("qt_")
-        and not isinstance(each, QToolButton)
+        and not isinstance(each, (QToolButton, QHeaderView))
     ]
 
 

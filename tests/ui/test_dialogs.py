@@ -35,7 +35,7 @@ from tests.ui.samples import CODE, DIAGNOSTICS, DIALOGS, EARLIER, NOW, PROTECTED
 from tests.ui.test_accessibility import controls
 from tests.ui.test_notices import click
 
-pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
 
 
 def show(desk: Desk, name: str) -> None:

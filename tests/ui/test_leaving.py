@@ -19,7 +19,7 @@ from tests.ui.desk import Desk
 from tests.ui.samples import EARLIER, LEVEL, NOW, WAITING_VISITS, session, view
 from tests.ui.test_notices import click
 
-pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
 GONE = session(Phase.DISCARDED, undo_until=NOW + 28.0, allowed=frozenset({"UndoDiscard"}))
 
 

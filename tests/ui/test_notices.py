@@ -30,7 +30,7 @@ from app.ui.window import MainWindow
 from tests.ui.desk import Desk
 from tests.ui.samples import EARLIER, HOLES, LEVEL, NOW, PINNED, RECORDING, SEALED, STATES, session, sounding, view
 
-pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints", extend=True)
+pytestmark = pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
 LIVE = SessionId("ses_1")
 LOST = STATES["recording-microphone-lost"][0]
 

@@ -25,6 +25,7 @@ from tests.ui.samples import session, view
 NASTY = "a\x1b[31mred\u202egnp.exe\u2066x\x00\ud800 ok"
 ESCAPED = "a\\x1b[31mred\\u202egnp.exe\\u2066x\\x00\\ud800 ok"
 _MOST_SECONDS = 1.0
+"""Tenths of a second here; minutes without the cutting."""
 
 
 @pytest.mark.fault("X9")
