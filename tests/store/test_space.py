@@ -11,7 +11,7 @@ from tests.store.small_disk import largest_file, needs_small_disk
 LINUX = """\
 /dev/vda / ext4 rw,relatime 0 0
 proc /proc proc rw 0 0
-nas:/export /home/asha nfs4 rw,vers=4.2 0 0
+nas:/export /srv/asha nfs4 rw,vers=4.2 0 0
 //server/share /mnt/the\\040share cifs rw 0 0
 asha@host:/data /mnt/far fuse.sshfs rw 0 0
 /dev/sdb1 /mnt/far/near xfs rw 0 0
@@ -38,14 +38,14 @@ def network(folder: str, platform: str, mounts: str = "", drive: int = 3) -> boo
 @pytest.mark.parametrize(
     ("folder", "is_network"),
     [
-        ("/home/asha", True),
-        ("/home/asha/.local/share/ScribeDesk", True),
-        ("/home/ashatwo", False),
-        ("/home", False),
+        ("/srv/asha", True),
+        ("/srv/asha/.local/share/ScribeDesk", True),
+        ("/srv/ashatwo", False),
+        ("/srv", False),
         ("/mnt/the share/visits", True),
         ("/mnt/far/visits", True),
         ("/mnt/far/near/visits", False),
-        ("/mnt/c/Users", True),
+        ("/mnt/c/visits", True),
         ("/mnt/over/visits", False),
         ("/mnt/far/near/../visits", True),
     ],
@@ -61,7 +61,7 @@ def test_a_network_folder_on_linux(folder: str, is_network: bool) -> None:
         ("/Volumes/Visits (2)/ScribeDesk", True),
         ("/Volumes/export/ScribeDesk", True),
         ("/Volumes/Stick/ScribeDesk", False),
-        ("/Users/Shared/ScribeDesk", False),
+        ("/Applications/ScribeDesk", False),
     ],
 )
 def test_a_network_folder_on_a_mac(folder: str, is_network: bool) -> None:
