@@ -251,6 +251,26 @@ def test_a_crash_at_the_start_is_no_microphone(sound: Sound, microphone: ChildMi
     assert failed.value.problem.detail == "the capture process died"
 
 
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        pytest.param([-9985], ProblemKind.MICROPHONE_BUSY, marks=pytest.mark.fault("A12"), id="another has it"),
+        pytest.param([-9999, [0, -2_147_024_891, "denied"]], ProblemKind.MICROPHONE_FORBIDDEN, id="Windows"),
+        pytest.param([-9986, [0, 0x6E6F7065, "nope"]], ProblemKind.MICROPHONE_FORBIDDEN, id="macOS"),
+        pytest.param([-9996], ProblemKind.NO_MICROPHONE, id="something else"),
+    ],
+)
+@pytest.mark.fault("A8")
+def test_why_a_microphone_refuses_is_told(
+    sound: Sound, microphone: ChildMicrophone, refusal: list[object], kind: ProblemKind
+) -> None:
+    sound.has(refuses=refusal)
+    with pytest.raises(SourceFailed) as failed:
+        microphone.open()
+    assert failed.value.problem.kind is kind
+    assert failed.value.problem.detail
+
+
 def test_stop_is_answered_while_the_device_hangs_at_its_start(sound: Sound) -> None:
     sound.has(hangs_at="start")
     take = Take(ChildMicrophone(CAPTURE), MemorySpool())

@@ -66,18 +66,21 @@ class RawInputStream:
         self._finished_callback = finished_callback
 
     def start(self) -> None:
-        """Begin, unless told to hang or to crash here."""
+        """Begin, unless told to hang, to crash or to refuse here."""
         if _trouble.get("hangs_at") == "start":
             threading.Event().wait()
         if _trouble.get("crashes"):
             os.abort()
+        if refusal := _trouble.get("refuses"):
+            raise PortAudioError("Refused", *refusal)
         for _ in range(_trouble.get("flood_blocks", 0)):
             self._callback(bytes(1_000_000), 500_000 // self.channels, None, SimpleNamespace(input_overflow=False))
         threading.Thread(target=self._run, daemon=True).start()
 
     def close(self) -> None:
-        """Hang, as PortAudio may: nobody should come here."""
-        threading.Event().wait()
+        """Hang, as PortAudio may when a stream runs: nobody should come here then."""
+        if not _trouble.get("refuses"):
+            threading.Event().wait()
 
     def _run(self) -> None:
         began, done = time.monotonic(), 0
