@@ -183,6 +183,9 @@ class Delivery:
             case UploadChunk(), ProblemKind.SESSION_ENDED:
                 self._must_look = self._was_told_ended = True
                 return True
+            case UploadChunk(), ProblemKind.NOT_ALLOWED:
+                # Perhaps only the address has gone stale, as signed ones do together with their session.
+                self._must_look = True
             case EndSession(), _:
                 self._must_look = self._is_end_asked = True
         return False

@@ -45,6 +45,8 @@ class Recording:
         """What is noteworthy of the open take's sound."""
         self.disk_problem: Problem | None = None
         """Why some of the open take is held in memory for now."""
+        self.is_in_real_time = True
+        """A second of sound takes a second to record; not so from a file."""
         self._clock = (0.0, 0)
         """The newest time of day that was told, and how many samples were sealed then."""
         self._take = -1
@@ -68,7 +70,8 @@ class Recording:
     def newest_at(self) -> float:
         """A time of day that has come for sure: the last one told, and what was sealed since."""
         at, samples = self._clock
-        return at + (self.sample_count - samples) / SAMPLE_RATE_HZ
+        since = (self.sample_count - samples) / SAMPLE_RATE_HZ if self.is_in_real_time else 0.0
+        return at + since
 
     def note_time(self, event: Event) -> None:
         """What an event tells of the time of day."""

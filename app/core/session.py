@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 from app.core import joined, sending
 from app.core.events import (
     FILE,
+    MICROPHONE,
     Answer,
     CancelTimer,
     CaptureEnded,
@@ -255,6 +256,7 @@ class Session:
 
     def _on_start(self, event: Start) -> Iterator[Command]:
         self._start = event
+        self._recording.is_in_real_time = event.source == MICROPHONE
         self._sending.begin(event)
         yield self._begin_take()
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.core.document import document, plain_text
 from app.core.events import (
+    FILE,
     CancelTimer,
     CaptureEnded,
     CaptureStarted,
@@ -36,6 +37,7 @@ from app.core.events import (
     StatusRead,
     Stop,
     TimerFired,
+    TryNow,
     UploadChunk,
 )
 from app.core.part import POLL
@@ -151,6 +153,21 @@ def test_the_time_that_a_session_has_runs_while_nothing_is_recorded() -> None:
     handle(talk, Resume(NOW + 900), CaptureStarted(1, "USB", NOW + 900))
     assert SECOND_CREATE in sends(talk.session.handle(sealed(1)))
     talk.sees(part_count=2)
+
+
+def test_a_long_file_is_no_long_visit() -> None:
+    talk = Talk(start(source=FILE), CaptureStarted(0, "visit.wav", NOW), SessionCreated(ID, expires_at=NOW + 600))
+    handle(talk, *map(sealed, range(100))).sees(part_count=1)
+    handle(Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID, expires_at=NOW + 600)),
+           *map(sealed, range(100))).sees(part_count=2)  # fmt: skip
+
+
+def test_an_upload_that_is_forbidden_may_have_a_stale_address_so_it_looks_before_it_tries_again() -> None:
+    talk = Talk(start(), CaptureStarted(0, "USB", NOW), SessionCreated(ID), sealed(0))
+    talk.on(RequestFailed(UploadChunk(0), Problem(ProblemKind.NOT_ALLOWED, "HTTP 403")))
+    assert talk.session.is_stuck
+    talk.on(TryNow(), CancelTimer(RETRY), Send(ReadStatus()))
+    assert sends(talk.session.handle(told(0, ServiceStatus.EXPIRED, 0))) == [SECOND_CREATE]
 
 
 def test_a_session_that_expires_before_anything_was_said_is_replaced_by_one_that_is_made_when_it_is_needed() -> None:
