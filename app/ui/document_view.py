@@ -30,11 +30,12 @@ from app.core.scribe import Utterance
 from app.core.transcript import Mark
 from app.ui import theme
 from app.ui.controls import beside_the_text, identify
-from app.ui.phrases import mark_words, position
-from app.ui.plain import LONGEST_LINE, shown
+from app.ui.phrases import mark_words, position, tr
+from app.ui.plain import LONGEST_LINE, LONGEST_TEXT, shown
 
 _READING_PX = 15
 _LINE_PX = 23
+_FULL = -(10**12)
 _HEADING_PX = {1: 18, 2: 16}
 
 
@@ -108,17 +109,20 @@ class _Writer:
     def __init__(self, cursor: QTextCursor) -> None:
         self._cursor = cursor
         self._is_first = True
+        self._room = LONGEST_TEXT
         self._plain = QTextCharFormat()
         self._plain.setForeground(theme.current().color("text"))
 
     def document(self, shown: Document) -> None:
         self._cursor.beginEditBlock()
         for block in shown.blocks:
+            if self._is_full():
+                break
             if isinstance(block, Heading):
                 self._heading(block)
             elif isinstance(block, Paragraph):
                 self._begin(_paragraph(below=8), self._plain)
-                _insert(self._cursor, block.text, self._plain)
+                self._insert(self._cursor, block.text)
             elif isinstance(block, Bullets):
                 self._bullets(block)
             else:
@@ -136,6 +140,8 @@ class _Writer:
             layout.setTabPositions([QTextOption.Tab(theme.px(64), QTextOption.TabType.LeftTab)])
         self._cursor.beginEditBlock()
         for line in shown.lines:
+            if self._is_full():
+                break
             self._begin(layout, quiet)
             when = line.position_seconds if isinstance(line, Mark) else line.start_seconds
             if has_times or isinstance(line, Mark):
@@ -143,7 +149,7 @@ class _Writer:
             if isinstance(line, Mark):
                 self._cursor.insertText(f"[{mark_words(line)}]", quiet)
             else:
-                _insert(self._cursor, line.text, self._plain)
+                self._insert(self._cursor, line.text)
         self._cursor.endEditBlock()
 
     def _begin(self, layout: QTextBlockFormat, ink: QTextCharFormat) -> None:
@@ -154,6 +160,22 @@ class _Writer:
             self._is_first = False
         else:
             self._cursor.insertBlock(layout, ink)
+
+    def _insert(self, cursor: QTextCursor, text: str) -> None:
+        """Write the text with its own line ends. A very long one becomes paragraphs, which Qt lays out one by one."""
+        text = shown(text)
+        self._room -= len(text)
+        cursor.insertText(text if len(text) > LONGEST_LINE else text.replace("\n", "\u2028"), self._plain)
+
+    def _is_full(self) -> bool:
+        """Whether no more fits; that is said once, at the end."""
+        if self._room > 0:
+            return False
+        if self._room > _FULL:
+            self._room = _FULL
+            self._begin(_paragraph(above=8), self._plain)
+            self._cursor.insertText(tr("[The rest is too long to be shown here. Copying takes all of it.]"))
+        return True
 
     def _heading(self, block: Heading) -> None:
         ink = QTextCharFormat(self._plain)
@@ -166,12 +188,14 @@ class _Writer:
 
     def _bullets(self, block: Bullets) -> None:
         for item in block.items:
+            if self._is_full():
+                break
             style = QTextListFormat()
             style.setStyle(QTextListFormat.Style.ListDisc if item.depth == 0 else QTextListFormat.Style.ListCircle)
             style.setIndent(item.depth + 1)
             self._begin(_paragraph(below=3), self._plain)
             self._cursor.createList(style)
-            _insert(self._cursor, item.text, self._plain)
+            self._insert(self._cursor, item.text)
 
     def _table(self, block: Table) -> None:
         if not block.columns:
@@ -192,13 +216,7 @@ class _Writer:
     def _rows(self, table: QTextTable, block: Table) -> None:
         for row, cells in enumerate(block.rows, start=1):
             for column, cell in enumerate(cells):
-                _insert(table.cellAt(row, column).firstCursorPosition(), cell.text, self._plain)
-
-
-def _insert(cursor: QTextCursor, text: str, ink: QTextCharFormat) -> None:
-    """Write the text with its own line ends. A very long one becomes paragraphs, which Qt lays out one by one."""
-    text = shown(text)
-    cursor.insertText(text if len(text) > LONGEST_LINE else text.replace("\n", "\u2028"), ink)
+                self._insert(table.cellAt(row, column).firstCursorPosition(), cell.text)
 
 
 def _paragraph(above: float = 0, below: float = 0) -> QTextBlockFormat:

@@ -20,7 +20,8 @@ def verdict_of(test: MicrophoneTest) -> str:
     """What a person should make of a test that is over."""
     if test.stage == "failed":
         words = problem_words(test.problem) if test.problem is not None else None
-        return f"{words.what} {words.do}" if words else tr("The test did not work. Choose another microphone.")
+        then = tr("Choose another microphone, or try once more.")
+        return f"{words.what} {then}" if words else then
     if test.notice == "no-sound":
         return tr("No sound arrives: look whether the microphone is muted, or choose another.")
     if test.notice == "no-speech":
@@ -85,7 +86,8 @@ class MicrophoneTestDialog(QDialog):
                 "done": self.tr("The test is over."),
             }.get(test.stage, self.tr("The test did not work."))
         )
-        self._bar.setValue(100 if is_over else round(min(test.seconds / _SECONDS, 1.0) * 100))
+        part = {"done": 1.0, "failed": 0.0}.get(test.stage, min(test.seconds / _SECONDS, 1.0))
+        self._bar.setValue(round(part * 100))
         self._meter.set_active(test.stage == "recording")
         self._again.setEnabled(is_over)
         set_visible_text(self._verdict, verdict_of(test) if is_over else "")

@@ -80,6 +80,22 @@ def take_dialog(folder: Path, name: str, look: str, scale: float) -> None:
     save(window, window.findChildren(QDialog)[0], folder / name_of(f"dialog-{name}", look, scale))
 
 
+QUESTIONS = (("offline-queue", "close"), ("recording", "close"), ("recording", "discard"))
+
+
+def take_question(folder: Path, state: str, what: str, look: str, scale: float) -> None:
+    """Save a picture of what is asked before a state is left."""
+    shown, selected = STATES[state]
+    window = open_window(look, scale)
+    window.render(in_look(shown, look))
+    window.select(selected)
+    if what == "close":
+        window.close()
+    else:
+        window.findChildren(QPushButton, what)[0].click()
+    save(window, window.findChildren(QDialog, "question")[0], folder / name_of(f"{what}-{state}", look, scale))
+
+
 def main(folder: Path, only: list[str]) -> None:
     """Save all pictures, or those of the states named."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +106,9 @@ def main(folder: Path, only: list[str]) -> None:
     for name, (look, scale) in product(DIALOGS, LOOKS):
         if not only or f"dialog-{name}" in only:
             take_dialog(folder, name, look, scale)
+    for (state, what), (look, scale) in product(QUESTIONS, LOOKS):
+        if not only or f"{what}-{state}" in only:
+            take_question(folder, state, what, look, scale)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ def test_the_test_is_begun_followed_judged_and_ended(desk: Desk) -> None:
         (MicrophoneTest("done", 10.0, -50.0), "Very quiet"),
         (MicrophoneTest("done", 10.0, 0.0), "Too loud"),
         (MicrophoneTest("done", 10.0, -20.0, "no-speech"), "No speech"),
-        (MicrophoneTest("failed"), "did not work"),
+        (MicrophoneTest("failed"), "Choose another microphone"),
     ],
 )
 def test_a_verdict_is_in_words(desk: Desk, result: MicrophoneTest, words: str) -> None:

@@ -83,6 +83,16 @@ def test_every_kind_of_text_on_the_screen_is_escaped(qtbot: QtBot, desk: Desk) -
 
 
 @pytest.mark.fault("S16")
+def test_a_transcript_without_end_is_shown_as_far_as_it_is_sensible(qtbot: QtBot) -> None:
+    reader = DocumentView("transcript-text", "Transcript")
+    qtbot.addWidget(reader)
+    reader.show_document(Talk((Utterance("word " * 1000),) * 3000))
+    text = reader.toPlainText()
+    assert len(text) < LONGEST_TEXT * 1.1
+    assert text.endswith("Copying takes all of it.]")
+
+
+@pytest.mark.fault("S16")
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "word " * 400_000], ids=["one word", "one line"])
 def test_a_line_of_a_megabyte_does_not_stop_the_window(qtbot: QtBot, dressed: QApplication, text: str) -> None:
     for made in (DocumentView("note-text-x", "Note"), LiveTranscript()):
