@@ -18,6 +18,7 @@ from app import __version__
 
 if TYPE_CHECKING:
     from app.core.views import Wish
+    from app.store.sealed import SealedLog
 
 _EXIT_CANNOT_REACH = 6
 _EXIT_USAGE = 2
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if worker := _WORKERS.get(given[0] if given else ""):
         return worker()
     chosen = _parser().parse_args(given)
-    commands = {"serve": _serve, "send": _send, "practise": _practise, "check": _check}
+    commands = {"serve": _serve, "send": _send, "practise": _practise, "check": _check, "token": _token}
     if chosen.command is None:
         from app.main import run_window
 
@@ -73,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="tell what a scribe service offers")
     check.add_argument("url", metavar="URL")
     check.add_argument("--json", action="store_true", help="print one JSON object")
+
+    token = commands.add_parser(
+        "token", help="keep the token that signs in at a scribe service; it is read from stdin"
+    )
+    token.add_argument("url", metavar="URL")
+    token.add_argument("--forget", action="store_true", help="forget it; what is not sent yet stays")
     return parser
 
 
@@ -192,6 +199,31 @@ def _check(chosen: argparse.Namespace) -> int:
     return code
 
 
+# token ------------------------------------------------------------------------------------------------------------
+
+
+def _token(chosen: argparse.Namespace) -> int:
+    from getpass import getpass
+
+    from app.compose import open_library
+    from app.core.problems import WORDS, ProblemKind
+    from app.store.keys import KeysLocked
+    from app.store.places import find_places
+
+    try:
+        library = open_library(find_places())
+    except KeysLocked:
+        words = WORDS[ProblemKind.KEYS_LOCKED]
+        _say(f"{words.what} {words.do}")
+        return _EXIT_CANNOT_REACH
+    if chosen.forget:
+        library.forget_token(chosen.url)
+    else:
+        library.keep_token(chosen.url, (getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline()).strip())
+    library.close()
+    return 0
+
+
 def _in_words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
@@ -202,7 +234,15 @@ def _in_words(value: object) -> str:
 def _capture() -> int:
     from app.audio.capture_child import main as work
 
-    work()
+    work(_open_log)
+
+
+def _open_log(path: Path, key: bytes) -> SealedLog:
+    """Where the capture process records on when the app dies. It brings in what it takes then, not before."""
+    from app.audio.survivor import PURPOSE
+    from app.store.sealed import SealedLog
+
+    return SealedLog(path, key, PURPOSE)
 
 
 def _transcribe() -> int:

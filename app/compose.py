@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.core.problems import Problem, ProblemKind
 from app.core.views import AppView
 from app.engine.engine import Engine
 from app.engine.local_service import Address
 from app.engine.requests import ScribeService
 from app.engine.world import World
-from app.protocol.answer import RequestRefused
 from app.store.places import Places
 
+if TYPE_CHECKING:
+    from app.store.library import Library
+
 TOKEN_VARIABLE = "SCRIBEDESK_TOKEN"  # noqa: S105 - the variable's name
-_LOG_BYTES, _LOG_FILES = 1_000_000, 3
+PASSPHRASE_VARIABLE = "SCRIBEDESK_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
 def resources() -> Path:
@@ -34,14 +35,14 @@ def program(*arguments: str) -> list[str]:
     return [*start, *arguments]
 
 
-def start_log(places: Places) -> None:
-    """Log warnings and worse into a small rotating file. Nothing that a patient said ever goes in."""
-    places.logs.mkdir(mode=0o700, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        places.logs / "scribedesk.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+def begin_logging(places: Places) -> None:
+    """Log warnings and worse, bugs and crashes, into files without patient data; leave no picture of the memory."""
+    from app.store.logs import catch_bugs, forbid_dumps, start_log, watch_for_crashes
+
+    start_log(places.logs)
+    catch_bugs()
+    watch_for_crashes(places.logs)
+    forbid_dumps()
 
 
 def make_engine(
@@ -62,21 +63,54 @@ def make_engine(
     )
 
 
+def open_library(places: Places) -> Library:
+    """The library, for a command that needs nothing else. May wait for the keystore.
+
+    Raises:
+        KeysLocked: its key is not at hand.
+    """
+    from app.core.views import KeyState
+    from app.store.keys import Keys, KeysLocked
+    from app.store.keystore import SystemKeystore
+    from app.store.library import Library
+
+    keys = Keys(places.keys)
+    keys.take(keys.ask(SystemKeystore(), os.environ.get(PASSPHRASE_VARIABLE, ""))())
+    if keys.view().state not in (KeyState.PROTECTED, KeyState.PASSPHRASE):
+        raise KeysLocked
+    return Library.open(places.library(keys.key_id), keys.derive("library"))
+
+
 def make_world(places: Places) -> World:
     """The real devices and services."""
-    from app.audio.microphone import ChildMicrophone, list_microphones
+    from app.audio.microphone import ChildMicrophone, MicrophoneWatch, play
     from app.audio.playlist import Playlist
+    from app.store.keystore import SystemKeystore
+    from app.store.space import folder_refusal, free_bytes
 
     capture = program("capture-worker")
     return World(
-        list_microphones=partial(list_microphones, capture),
         open_microphone=partial(ChildMicrophone, capture),
+        watch_microphones=partial(MicrophoneWatch, capture),
+        play=partial(play, capture),
         open_files=Playlist,
         sample=resources() / "sample" / "consultation.flac",
         connect=connect,
-        find_address=lambda service_id: Address(service_id, find_token(service_id)),
-        local_command=program("serve", "--data", str(places.local_service), "--with-app"),
+        local_command=lambda name: program("serve", "--data", str(places.local_service / name), "--with-app"),
+        keystore=SystemKeystore(),
+        keep_awake=keep_awake,
+        free_bytes=free_bytes,
+        folder_refusal=folder_refusal,
+        token=os.environ.get(TOKEN_VARIABLE, ""),
+        passphrase=os.environ.get(PASSPHRASE_VARIABLE, ""),
     )
+
+
+def keep_awake() -> AbstractContextManager[object]:
+    """Holds off sleep for as long as it is entered, where the system has a way."""
+    from wakepy import keep
+
+    return keep.running(on_fail="pass")
 
 
 def connect(address: Address) -> ScribeService:
@@ -91,18 +125,16 @@ def connect(address: Address) -> ScribeService:
 
 
 def find_token(service_id: str) -> str:
-    """The token for a service: from the environment, else from the keystore, else none.
-
-    Raises:
-        RequestRefused: the keystore did not answer.
-    """
-    from app.store.tokens import KeystoreAbsent, KeystoreUnavailable, read_token
+    """The token for a service: from the environment, else from the library if its key is at hand, else none."""
+    from app.store.keys import KeysLocked
+    from app.store.places import find_places
 
     if token := os.environ.get(TOKEN_VARIABLE):
         return token
     try:
-        return read_token(service_id) or ""
-    except KeystoreAbsent:
+        library = open_library(find_places())
+    except KeysLocked:
         return ""  # The service says whether it wants to see one.
-    except KeystoreUnavailable as error:
-        raise RequestRefused(Problem(ProblemKind.NOT_SIGNED_IN, f"{error}; set {TOKEN_VARIABLE}")) from error
+    token = library.token(service_id) or ""
+    library.close()
+    return token

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from app.compose import make_engine, start_log
+from app.compose import begin_logging, make_engine
 from app.core.document import document, plain_text
 from app.core.problems import Problem, ProblemKind
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
@@ -72,7 +72,7 @@ class Outcome:
 def run(wish: Wish, *, service_id: str | None, say: Callable[[str], None]) -> Outcome:
     """Carry out one wish that records a session, and wait for its result."""
     places = find_places()
-    start_log(places)
+    begin_logging(places)
     views: queue.SimpleQueue[AppView] = queue.SimpleQueue()
     engine = make_engine(places, views.put, takes_up_old_sessions=False, service_id=service_id)
     engine.start()

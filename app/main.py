@@ -15,8 +15,10 @@ from PySide6.QtWidgets import QMainWindow
 
 from app.core.events import SessionId
 from app.core.views import AppView, Level, Wish
+from app.store.places import Places, find_places
 from app.ui.application import create_application
 from app.ui.bridge import Bridge
+from app.ui.single import FrontDoor, claim, let_go
 from app.ui.window import MainWindow
 
 if TYPE_CHECKING:
@@ -30,17 +32,23 @@ def run_window() -> NoReturn:
 
     The window is painted before anything else is imported or opened: devices, network and disk come after it.
     """
+    places = find_places()
     application = create_application(sys.argv)
-    backstage = _Backstage()
+    if not claim(places.home):  # The first one has been asked to show itself.
+        sys.exit(0)
+    backstage = _Backstage(places)
     window = MainWindow(backstage.post, backstage.level)
     bridge = Bridge()
     bridge.arrived.connect(window.render)
     window.show()
     _AfterFirstPaint(window, lambda: backstage.open(bridge.publish))
+    door = FrontDoor(places.home, window.come_to_front, window)
     looking = _quit_on_signals(application.quit)
     code = application.exec()
     looking.stop()
+    door.close()
     backstage.close()
+    let_go()
     logging.shutdown()
     # A request that still waits for its answer would hold up the interpreter's own way out. All is on the disk.
     os._exit(code)
@@ -65,18 +73,17 @@ class _AfterFirstPaint(QObject):
 class _Backstage:
     """The engine, from the moment there is one; what is wished for before that is kept for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._engine: Engine | None = None
         self._early: list[Wish] = []
 
     def open(self, publish: Callable[[AppView], None]) -> None:
         """Bring in the engine and all its libraries."""
-        from app.compose import make_engine, start_log
-        from app.store.places import find_places
+        from app.compose import begin_logging, make_engine
 
-        places = find_places()
-        start_log(places)
-        self._engine = make_engine(places, publish)
+        begin_logging(self._places)
+        self._engine = make_engine(self._places, publish)
         self._engine.start()
         for wish in self._early:
             self._engine.post(wish)

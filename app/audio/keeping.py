@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -170,6 +170,11 @@ class Sealer:
         self.gave_up_for: Problem | None = None
         """Why no chunks are made any more: their samples are in the log, and chunks can be made of it later."""
 
+    @property
+    def next_index(self) -> int:
+        """Number of the chunk that is open, or would be."""
+        return self._index
+
     def take(self, samples: Samples, ends_chunk: bool) -> None:
         """Encode samples; at its end a chunk is finished, and waits for :meth:`write`."""
         if self.gave_up_for:
@@ -211,24 +216,31 @@ class Sealer:
 
 
 def seal_samples(
-    pcm: bytes,
+    captured: Iterable[bytes],
     *,
     first_chunk: int,
     first_sample: int,
     media_type: str,
     max_chunk_seconds: float,
     spool: ChunkWriter,
-) -> None:
-    """Make chunks of samples that are kept already but are in no chunk, as after a crash.
+) -> int:
+    """Make chunks of samples that are kept already but are in no chunk, as after a crash, or anew.
+
+    Returns the number that the next chunk would have.
 
     Raises:
         OSError: the disk will not take a chunk.
     """
     chunker = Chunker(max_chunk_seconds)
     sealer = Sealer(media_type, first_chunk, first_sample, spool, lambda _: None)
-    for piece in (*chunker.push(np.frombuffer(pcm, "<i2").astype(np.int16)), *chunker.finish()):
+    for pcm in captured:
+        for piece in chunker.push(np.frombuffer(pcm, "<i2").astype(np.int16)):
+            sealer.take(piece.samples, piece.ends_chunk)
+            sealer.write()
+    for piece in chunker.finish():
         sealer.take(piece.samples, piece.ends_chunk)
         sealer.write()
+    return sealer.next_index
 
 
 def disk_problem(error: OSError) -> Problem:

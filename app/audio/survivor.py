@@ -18,6 +18,8 @@ from typing import Any, Protocol
 FORM = struct.Struct("<IHd")
 """Rate, channels, and the wall time at which the frames were complete."""
 LIVE, STOP = ".live", ".stop"
+PURPOSE = "after death"
+"""What the file is sealed for."""
 
 _REMEMBERED_SECONDS = 10.0
 _RECORD_SECONDS = 0.25

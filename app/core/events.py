@@ -305,6 +305,13 @@ class ChunksCutAgain:
 
 
 @dataclass(frozen=True)
+class AudioErased:
+    """The recording was deleted from this computer; what the service made of it stays."""
+
+    at: float
+
+
+@dataclass(frozen=True)
 class SessionCreated:
     """The service has the session. ``session_id`` is the service's, which may differ from ours."""
 
@@ -379,6 +386,7 @@ Fact: TypeAlias = (
     | DiskRecovered
     | ChunkSealed
     | ChunksCutAgain
+    | AudioErased
     | SessionCreated
     | ChunkUploaded
     | StatusRead

@@ -16,6 +16,7 @@ from app.core.events import (
     FILE,
     MICROPHONE,
     Answer,
+    AudioErased,
     CancelTimer,
     CaptureEnded,
     CaptureInterrupted,
@@ -96,6 +97,7 @@ class Session:
         self._undo_until: float | None = None
         self._is_erased = False
         self._is_recovered = False
+        self._has_audio = True
         self._reopens = 0
 
     # The interface --------------------------------------------------------------------------------------------
@@ -223,6 +225,7 @@ class Session:
             ended_at=self._ended_at,
             reviewed_at=self._reviewed_at,
             undo_until=self._undo_until,
+            has_audio=self._has_audio,
             is_recovered=self._is_recovered,
         )
 
@@ -406,6 +409,10 @@ class Session:
             )
         yield from ()
 
+    def _on_audio_erased(self, _: AudioErased) -> Iterator[Command]:
+        self._has_audio = False
+        yield from ()
+
     def _on_chunk_sealed(self, event: ChunkSealed) -> Iterator[Command]:
         self._recording.on_sealed(event)
         yield from self._sending.on_sealed(self.phase)
@@ -434,7 +441,7 @@ def _always(_: Session) -> bool:
 
 _CONDITIONS: Final[dict[type[Intent], Callable[[Session], bool]]] = {
     TryNow: lambda session: session._sending.is_waiting or session._sending.is_stuck,
-    SendAgain: lambda session: bool(session._recording.chunks),
+    SendAgain: lambda session: bool(session._recording.chunks) and session._has_audio,
     CheckAgain: lambda session: any(part.may_turn_out_better for part in session._sending.parts),
     MarkReviewed: lambda session: any(part.has_result for part in session._sending.parts),
     UndoDiscard: lambda session: not session._is_erased,
@@ -464,6 +471,7 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Iterator[Command]]]] = {
     DiskRecovered: Session._on_disk,
     ChunkSealed: Session._on_chunk_sealed,
     ChunksCutAgain: Session._on_cut_again,
+    AudioErased: Session._on_audio_erased,
     **dict.fromkeys(get_args(Answer), Session._on_answer),
     TimerFired: Session._on_timer,
 }

@@ -18,9 +18,12 @@ from app.core.problems import Problem
 from app.core.scribe import Discovery, TemplateInfo
 from app.core.settings import LOCAL_SERVICE
 from app.core.views import QUIET_SECONDS, ServiceState, ServiceView
+from app.engine.bucket import Bucket
 from app.engine.local_service import Address, LocalService
 from app.engine.loop import Loop
+from app.engine.renewal import Renewal, Verdict
 from app.engine.requests import ScribeService
+from app.engine.vault import Vault
 from app.engine.world import World
 from app.store.places import Places
 from app.store.remembered import load_discovery, save_discovery
@@ -53,6 +56,10 @@ class _Service:
 
     view: ServiceView
     connection: ScribeService | None = None
+    token: str = field(default="", repr=False)
+    """What the connection was made with."""
+    renewal: Renewal = field(default_factory=Renewal)
+    bucket: Bucket = field(default_factory=Bucket)
     is_connecting: bool = False
     parked: list[Parked] = field(default_factory=list)
 
@@ -69,12 +76,17 @@ class _Service:
 class Connections:
     """All services that a session is bound to or that the user has chosen."""
 
-    def __init__(self, world: World, places: Places, loop: Loop, tell: Callable[[ConnectionNews], None]) -> None:
+    def __init__(
+        self, world: World, places: Places, loop: Loop, vault: Vault, tell: Callable[[ConnectionNews], None]
+    ) -> None:
         """``tell`` is called on the engine's thread when a way is there, and each time that there is none."""
         self._world = world
         self._places = places
         self._loop = loop
+        self._vault = vault
         self._tell = tell
+        self._awaited: set[str] = set()
+        """Services that are wanted but must wait for the keystore's answer."""
         self._services: dict[str, _Service] = {}
         self._local: LocalService | None = None
         self._troubles: dict[str, float] = {}
@@ -83,18 +95,35 @@ class Connections:
     # The door -----------------------------------------------------------------------------------------------------
 
     def use(self, service_id: str) -> None:
-        """See to it that a service is connected."""
-        service = self._service(service_id)
-        if service_id != LOCAL_SERVICE:
+        """See to it that a service is connected, as soon as the keystore has been heard."""
+        if not self._vault.is_settled:
+            self._awaited.add(service_id)
+        elif service_id != LOCAL_SERVICE:
+            service = self._service(service_id)
             if service.connection is None and not service.is_connecting:
-                self._connect(service_id, lambda: self._world.find_address(service_id))
+                self._connect(Address(service_id, self._token(service_id)))
         elif self._local is None:
             self._local = LocalService(
-                self._world.local_command,
-                on_up=lambda address: self._loop.post(partial(self._connect, LOCAL_SERVICE, lambda: address)),
+                self._world.local_command(self._vault.service_name),
+                self._vault.service_key,
+                on_up=lambda address: self._loop.post(partial(self._connect, address, LOCAL_SERVICE)),
                 on_down=lambda problem: self._loop.post(partial(self._on_down, problem)),
             )
             self._local.start()
+
+    def on_open(self) -> None:
+        """The keystore has been heard: what waited for it goes on, and what is signed in otherwise now does so."""
+        awaited, self._awaited = self._awaited, set()
+        for service_id in awaited:
+            self.use(service_id)
+        for service_id, service in self._services.items():
+            if service.connection is not None and service.token != self._token(service_id) != "":
+                self._connect(Address(service_id, self._token(service_id)))
+
+    def _token(self, service_id: str) -> str:
+        if service_id == LOCAL_SERVICE:
+            return ""
+        return self._world.token or self._vault.library.token(service_id) or ""
 
     def reach(self, service_id: str, session_id: SessionId, sent: Send) -> ScribeService | None:
         """The way for a request. Where there is none yet, the request is parked until there is news of one."""
@@ -104,10 +133,51 @@ class Connections:
             self.use(service_id)
         return service.connection
 
-    def on_answer(self, service_id: str, fact: Fact) -> None:
+    def generation(self, service_id: str) -> int:
+        """Counts the sign-ins at a service."""
+        return self._service(service_id).renewal.generation
+
+    def wait_seconds(self, service_id: str) -> float:
+        """How long the next request must wait, so that all sessions together are no storm to a service in trouble."""
+        return self._service(service_id).bucket.wait_seconds(self._world.monotonic())
+
+    def on_refused_sign_in(self, service_id: str, session_id: SessionId, sent: Send, generation: int) -> bool:
+        """A request that went out with a sign-in was refused because of it. Whether it goes out again by itself."""
+        service = self._service(service_id)
+        verdict = service.renewal.on_refused(generation)
+        if verdict is Verdict.ASK:
+            return False
+        service.parked.append(Parked(session_id, sent))
+        if verdict is Verdict.RENEW and not self._renew(service_id):
+            service.renewal.on_not_renewed()
+            service.parked.pop()
+            return False
+        if verdict is Verdict.SEND_AGAIN and service.connection is not None:
+            self._tell(ConnectionNews(service_id, service.unpark()))
+        return True
+
+    def _renew(self, service_id: str) -> bool:
+        """Connect anew if there is another token by now."""
+        token = self._token(service_id)
+        if not token or token == self._service(service_id).token:
+            return False
+        self._connect(Address(service_id, token))
+        return True
+
+    def sign_in_again(self, service_id: str) -> None:
+        """A person wants it tried: perhaps with a token that has been kept since."""
+        if self._vault.is_settled:
+            self._renew(service_id)
+
+    def on_answer(self, service_id: str, generation: int, fact: Fact) -> None:
         """What came of a request tells of the service, too, unless the failure lies with the session."""
+        service = self._service(service_id)
+        if isinstance(fact, RequestFailed) and fact.problem.is_transient:
+            service.bucket.on_trouble(self._world.monotonic())
+        else:
+            service.bucket.on_answer()
         if not isinstance(fact, RequestFailed):
-            service = self._service(service_id)
+            service.renewal.on_accepted(generation)
             if service.view.state is not ServiceState.READY:
                 service.view = replace(service.view, state=ServiceState.READY, problem=None)
         elif fact.problem.is_transient:
@@ -146,18 +216,20 @@ class Connections:
             self._services[service_id] = _Service(view)
         return self._services[service_id]
 
-    def _connect(self, service_id: str, find_address: Callable[[], Address]) -> None:
+    def _connect(self, address: Address, service_id: str = "") -> None:
+        service_id = service_id or address.base_url
         self._service(service_id).is_connecting = True
         self._loop.ask(
-            lambda: self._world.connect(find_address()),
-            partial(self._on_connected, service_id),
+            lambda: self._world.connect(address),
+            partial(self._on_connected, service_id, address.token),
             partial(self._on_not_connected, service_id),
         )
 
-    def _on_connected(self, service_id: str, connection: ScribeService) -> None:
+    def _on_connected(self, service_id: str, token: str, connection: ScribeService) -> None:
         service = self._service(service_id)
         service.drop()
-        service.connection = connection
+        service.connection, service.token = connection, token
+        service.renewal.on_renewed()
         service.is_connecting = False
         self._describe(service_id)
         self._tell(ConnectionNews(service_id, service.unpark()))

@@ -3,45 +3,82 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import itertools
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from app.audio.capture import Capture, seal_samples
+from app.audio.capture import Capture
+from app.audio.keeping import seal_samples
+from app.audio.microphone import Will
 from app.audio.source import Source
-from app.core.events import CaptureInterrupted, Command, Event, SessionId
+from app.core.events import CaptureInterrupted, ChunkSealed, Command, Event, SessionId
 from app.core.problems import Problem, ProblemKind
-from app.core.session import Session
+from app.core.session import NotAllowed, Session
 from app.core.views import SessionView
-from app.store.spool import Spool, SpoolInUse
+from app.engine.aftermath import bring_in
+from app.store.keys import Keys, KeysLocked
+from app.store.spool import Spool, SpoolDamaged, SpoolInUse
+
+_log = logging.getLogger(__name__)
+_BYTES_PER_SAMPLE = 2
+_AFTER_DEATH = "after-death"
 
 
 class Held:
     """One session. Owned by the engine's thread; the spool's ``append`` and ``seal`` are the capture thread's."""
 
-    def __init__(self, folder: Path, open_source: Callable[[int], Source] | None = None) -> None:
-        """Open a new or an old session's folder and replay its journal.
+    @classmethod
+    def begin(cls, folder: Path, keys: Keys, open_source: Callable[[int], Source] | None = None) -> Held:
+        """Make a new session's folder, sealed with a key of its own.
 
         ``open_source`` opens the session's audio at a sample; without one it is the microphone's.
 
         Raises:
-            SpoolInUse: another process has it.
             OSError: the disk refuses.
         """
+        return cls(folder, keys, Spool.create(folder, keys.new_session_key(folder.name)), open_source)
+
+    @classmethod
+    def take_up(cls, folder: Path, keys: Keys) -> Held:
+        """Open an old session's folder and replay its journal.
+
+        Raises:
+            SpoolInUse: another process has it.
+            KeysLocked: its key is not at hand.
+            SpoolDamaged: its key cannot be read.
+            OSError: the disk refuses.
+        """
+        return cls(folder, keys, Spool.open(folder, keys.open_envelope))
+
+    def __init__(
+        self, folder: Path, keys: Keys, spool: Spool, open_source: Callable[[int], Source] | None = None
+    ) -> None:
         self._folder = folder
-        self._spool: Spool | None = Spool(folder)
+        self._keys = keys
+        self._spool: Spool | None = spool
         self.session = Session(SessionId(folder.name))
         self.open_source = open_source
         self.capture: Capture | None = None
+        self.is_switching = False
+        """The running take ends for the sake of another microphone."""
         self.problem: Problem | None = None
         """The disk refuses what it should keep."""
         self._unwritten: list[Event] = []
         self._view: SessionView | None = None
         try:
-            for event in self._spool.events:
-                self.session.handle(event)
+            self._replay(spool.events)
         except Exception:
-            self._spool.close()
+            spool.close()
             raise
+
+    def _replay(self, events: Iterable[Event]) -> None:
+        for event in events:
+            try:
+                self.session.handle(event)
+            except NotAllowed as refusal:  # An event before it has rotted. What came of it is told by what follows.
+                _log.warning("A wish in the journal made no sense: %s", refusal)
 
     @property
     def id(self) -> SessionId:
@@ -52,7 +89,7 @@ class Held:
     def spool(self) -> Spool:
         """The session's spool, opened again if it was let go."""
         if self._spool is None:
-            self._spool = Spool(self._folder)
+            self._spool = Spool.open(self._folder, self._keys.open_envelope)
         return self._spool
 
     @property
@@ -84,10 +121,15 @@ class Held:
             while self._unwritten:
                 self.spool.note(self._unwritten[0])
                 del self._unwritten[0]
-        except (OSError, SpoolInUse) as error:
+        except (OSError, SpoolInUse, SpoolDamaged, KeysLocked) as error:
             self.problem = disk_problem(error)
         else:
             self.problem = None
+
+    @property
+    def will(self) -> Will:
+        """What the capture process is to do when the app dies in a take of this session."""
+        return Will(self._folder / _AFTER_DEATH, self.spool.key)
 
     def recover(self) -> list[Command]:
         """After replay: take in what the disk knows beyond the journal, then go on.
@@ -95,6 +137,7 @@ class Held:
         Raises:
             OSError: the disk will not take a chunk of what was captured last.
         """
+        bring_in(self.spool, self.will.path, self.will.key)
         if self.session.is_capture_open or self.session.phase.is_live:
             self._seal_rest()
         if self.session.is_capture_open:
@@ -114,7 +157,7 @@ class Held:
     def _seal_rest(self) -> list[Command]:
         session, recovered = self.session, self.spool.recover()
         seal_samples(
-            recovered.tail,
+            [recovered.tail],
             first_chunk=len(recovered.chunks),
             first_sample=recovered.first_sample,
             media_type=session.media_type,
@@ -123,6 +166,29 @@ class Held:
         )
         untold = self.spool.recover().chunks[session.view().chunks_sealed :]
         return [command for chunk in untold for command in self.handle(chunk)]
+
+    def cut_again(self, max_chunk_seconds: float, boundaries: Sequence[int]) -> tuple[ChunkSealed, ...]:
+        """Make all chunks anew, none longer than this or across a boundary. For a worker, while no take is open.
+
+        Raises:
+            OSError: the disk will not take them; the chunks are as they were.
+        """
+        cutting = self.spool.cut_again()
+        try:
+            first_chunk = 0
+            for first, last in itertools.pairwise((0, *boundaries, sys.maxsize)):
+                first_chunk = seal_samples(
+                    _between(self.spool.samples(), first, last),
+                    first_chunk=first_chunk,
+                    first_sample=first,
+                    media_type=self.session.media_type,
+                    max_chunk_seconds=max_chunk_seconds,
+                    spool=cutting,
+                )
+        except BaseException:
+            cutting.abandon()
+            raise
+        return cutting.commit()
 
     def let_go(self) -> None:
         """Close the files of a session that nothing more will happen to."""
@@ -135,6 +201,17 @@ class Held:
         """Remove the session from the disk."""
         self.spool.erase()
         self._spool = None
+
+
+def _between(records: Iterable[tuple[int, bytes]], first: int, last: int) -> Iterator[bytes]:
+    """The captured samples from ``first`` up to ``last``; silence keeps the place of what has rotted."""
+    at = first
+    for begin, pcm in records:
+        end = begin + len(pcm) // _BYTES_PER_SAMPLE
+        if end > first and begin < last:
+            yield bytes(max(0, begin - at) * _BYTES_PER_SAMPLE)
+            yield pcm[max(0, first - begin) * _BYTES_PER_SAMPLE : (last - begin) * _BYTES_PER_SAMPLE]
+            at = min(end, last)
 
 
 def disk_problem(error: Exception) -> Problem:

@@ -109,8 +109,9 @@ def _put(call: Call) -> Fact:
         return service.create(call.request.session_id, call.request.visit, call.request.templates)
     assert created is not None
     match call.request:
-        case UploadChunk(index):
-            service.upload(created, index, call.read_chunk(index), call.media_type, extension(call.media_type))
+        case UploadChunk(index) as chunk:
+            data = call.read_chunk(index)
+            service.upload(created, chunk.number, data, call.media_type, extension(call.media_type))
             return ChunkUploaded(index)
         case ReadStatus(may_wait):
             hold_seconds = min(call.hold_seconds, _LONGEST_HOLD_SECONDS) if may_wait else 0.0

@@ -31,8 +31,22 @@ class Places:
         return self.home / "services"
 
     @property
+    def keys(self) -> Path:
+        """What guards the key to everything here; never the key itself."""
+        return self.home / "keys.json"
+
+    def library(self, key_id: str) -> Path:
+        """The collection of visits that this key opens."""
+        return self.home / f"library-{key_id}.db"
+
+    @property
+    def audit(self) -> Path:
+        """Who did what when."""
+        return self.home / "audit.log"
+
+    @property
     def local_service(self) -> Path:
-        """Data of the scribe service that the app carries."""
+        """Data of the scribe service that the app carries; a folder for each key."""
         return self.home / "local-service"
 
     @property

@@ -15,6 +15,7 @@ import errno
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from app.core.events import ChunkSealed, Event
 from app.store.chunks import Chunks, NewCutting
 from app.store.durable import destroy, patiently, remove_tree, sync_folder, write_whole
 from app.store.journal import Journal
+from app.store.keypair import key_id_of
 from app.store.sealed import Record, SealedLog
 
 if TYPE_CHECKING:
@@ -121,6 +123,11 @@ class Spool:
         except BaseException:
             lock.release()
             raise
+
+    @property
+    def key(self) -> bytes:
+        """What everything here is sealed with; for the process that records on when the app dies."""
+        return self._key
 
     # The journal --------------------------------------------------------------------------------------------------
 
@@ -256,10 +263,7 @@ class Spool:
             OSError: something is left; to be called again.
         """
         self._close_files()
-        key = self._folder / "key"
-        if key.exists():
-            patiently(lambda: key.rename(_erased_key(self._folder)))
-            sync_folder(self._folder)
+        _erase_key(self._folder)
         _erase(self._folder, self._lock)
 
     def close(self) -> None:
@@ -310,6 +314,32 @@ def _read_envelope(folder: Path) -> bytes:
 
 def _erased_key(folder: Path) -> Path:
     return folder / "key.erased"
+
+
+def sealed_to(sessions: Path) -> Iterator[str]:
+    """Ids of the keys that the sessions in a folder are sealed to; what cannot be read tells none."""
+    for folder in sessions.iterdir() if sessions.is_dir() else ():
+        with suppress(OSError, ValueError):
+            yield key_id_of(_read_envelope(folder))
+
+
+def erase_folder(folder: Path) -> None:
+    """Remove a session that cannot be opened, its key first.
+
+    Raises:
+        SpoolInUse: another process has it.
+        OSError: something is left; to be called again.
+    """
+    if folder.is_dir():
+        lock = _hold(folder)
+        _erase_key(folder)
+        _erase(folder, lock)
+
+
+def _erase_key(folder: Path) -> None:
+    if (folder / "key").exists():
+        patiently(lambda: (folder / "key").rename(_erased_key(folder)))
+        sync_folder(folder)
 
 
 def _finish_erasing(folder: Path, lock: BaseFileLock) -> None:

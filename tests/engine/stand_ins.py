@@ -6,7 +6,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,8 @@ from app.engine.engine import Engine
 from app.engine.local_service import Address
 from app.engine.requests import ScribeService
 from app.engine.world import World
-from app.protocol.answer import RequestRefused, refused
+from app.protocol.answer import refused
+from app.store.keystore import KeystoreUnavailable
 from app.store.places import Places
 
 _T = TypeVar("_T")
@@ -247,6 +249,59 @@ class Microphone:
         self.is_closed.set()
 
 
+class StandInKeystore:
+    """A keystore that outlives the app's process, and can be locked, absent or emptied by a test."""
+
+    name = "Keystore"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.refusal: type[KeystoreUnavailable] | None = None
+
+    def read(self, entry: str) -> bytes | None:
+        self._answer()
+        path = self._folder / entry
+        return path.read_bytes() if path.exists() else None
+
+    def keep(self, entry: str, secret: bytes) -> None:
+        self._answer()
+        assert self.read(entry) in (None, secret), "a key was overwritten"
+        self._folder.mkdir(exist_ok=True)
+        (self._folder / entry).write_bytes(secret)
+
+    def lose(self) -> None:
+        """Forget everything."""
+        for path in self._folder.iterdir():
+            path.unlink()
+
+    def _answer(self) -> None:
+        if self.refusal:
+            raise self.refusal("as the test wishes")
+
+
+class Devices:
+    """Tells of the microphones that a test has plugged in."""
+
+    def __init__(self, listing: Callable[[], tuple[MicrophoneInfo, ...]]) -> None:
+        self._listing = listing
+        self._tell: Callable[[tuple[MicrophoneInfo, ...]], None] | None = None
+
+    def watch(self, tell: Callable[[tuple[MicrophoneInfo, ...]], None]) -> Devices:
+        self._tell = tell
+        return self
+
+    def start(self) -> None:
+        self.change()
+
+    def change(self) -> None:
+        """Say what there is now."""
+        if self._tell:
+            self._tell(self._listing())
+
+    def close(self) -> None:
+        self._tell = None
+
+
 class Views:
     """What the engine has published, newest last."""
 
@@ -277,9 +332,15 @@ class Desk:
         self.views = Views()
         self.addresses: list[Address] = []
         """All that was ever connected to."""
-        self.addresses_failing: Exception | None = None
+        self.connecting_fails: Exception | None = None
+        self.keystore = StandInKeystore(home.with_name(f"{home.name}.keystore"))
+        self.free_bytes = 100_000_000_000
+        self.played: list[Samples] = []
+        self.kept_awake = 0
+        """How often sleep is held off at this moment."""
         self.listing: Callable[[], tuple[MicrophoneInfo, ...]] = lambda: (USB,)
         self.sample = home / "sample.wav"
+        self.devices = Devices(self._list)
         self.local_command: Sequence[str] = LOCAL_COMMAND
         self.chance = 0.01
         """A hundredth of the machine's delays, so that nobody waits."""
@@ -313,13 +374,18 @@ class Desk:
 
     def _world(self) -> World:
         return World(
-            list_microphones=self.listing,
-            open_microphone=lambda _name: self._hand_out(),
+            open_microphone=lambda _name, _host_api, _will: self._hand_out(),
+            watch_microphones=self.devices.watch,
+            play=lambda samples, _: self.played.append(samples),
             open_files=Playlist,
             sample=self.sample,
             connect=self._connect,
-            find_address=self._find_address,
-            local_command=self.local_command,
+            local_command=lambda _name: self.local_command,
+            keystore=self.keystore,
+            keep_awake=self._keep_awake,
+            free_bytes=lambda _folder: self.free_bytes,
+            folder_refusal=lambda _folder: "",
+            token="token",
             monotonic=lambda: time.monotonic() + self._passed_seconds,
             chance=lambda: self.chance,
         )
@@ -332,12 +398,18 @@ class Desk:
         self._handed_out.put(microphone)
         return microphone
 
-    def _find_address(self, service_id: str) -> Address:
-        if self.addresses_failing:
-            raise self.addresses_failing
-        return Address(service_id, "token")
+    def _list(self) -> tuple[MicrophoneInfo, ...]:
+        return self.listing()
+
+    @contextmanager
+    def _keep_awake(self) -> Iterator[None]:
+        self.kept_awake += 1
+        yield
+        self.kept_awake -= 1
 
     def _connect(self, address: Address) -> ScribeService:
+        if self.connecting_fails:
+            raise self.connecting_fails
         self.addresses.append(address)
         return Connection(self.server, address)
 
@@ -387,8 +459,3 @@ class Desk:
 
     def folder(self, session_id: SessionId) -> Path:
         return self.places.sessions / session_id
-
-
-def signed_out() -> RequestRefused:
-    """What the way to a service raises when the keystore is locked."""
-    return refused(ProblemKind.NOT_SIGNED_IN, "the keystore did not answer")

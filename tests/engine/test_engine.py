@@ -52,11 +52,11 @@ def test_a_bug_in_listing_them_takes_nothing_with_it(desk: Desk, caplog: pytest.
 
 @pytest.mark.parametrize("error", [RuntimeError("bug"), OSError("bug")])
 def test_a_bug_on_the_way_to_a_service_is_told_and_can_be_got_over(desk: Desk, error: Exception) -> None:
-    desk.addresses_failing = error
+    desk.connecting_fails = error
     desk.switch_on()
     view = desk.views.until(lambda v: v.service.problem)
     assert view.service.problem == Problem(ProblemKind.BUG, type(error).__name__)
-    desk.addresses_failing = None
+    desk.connecting_fails = None
     desk.wish(ChangeSettings(Settings(service_id=REMOTE)))
     desk.views.until(lambda v: v.service.state is ServiceState.READY)
 
