@@ -201,6 +201,8 @@ class Sending:
 
     def _on_too_large(self, part: Part, index: int, problem: Problem) -> None:
         """Smaller pieces of the same recording may do; below a certain size the service means something else."""
+        if index not in part.chunks:
+            return  # The journal has lost the chunk; it is told of again.
         first, end = self._recording.span_seconds(index)
         half = (end - first) / 2
         if half < _SHORTEST_CHUNK_SECONDS:

@@ -5,6 +5,8 @@ A walk that cannot tell a broken machine from a good one would prove nothing: ea
 
 from __future__ import annotations
 
+import contextlib
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -35,7 +37,7 @@ from app.core.events import (
 from app.core.part import Part
 from app.core.scribe import SessionResult
 from app.core.sending import Sending
-from app.core.session import ERASE, Session
+from app.core.session import ERASE, NotAllowed, Session
 from app.core.views import Phase
 from tests.core.walk import Broken, World
 
@@ -50,6 +52,21 @@ def test_whatever_fails_nothing_is_lost_and_nothing_is_ended_early(block: int) -
             World(seed).walk(STEPS)
         except Broken as broken:
             pytest.fail(f"seed {seed}: {broken}")
+
+
+def test_a_journal_that_has_lost_records_is_still_replayed() -> None:
+    for seed in range(40):
+        world = World(seed)
+        world.walk(STEPS)
+        chance = random.Random(seed)
+        for _ in range(10):
+            left = [event for event in world.journal[1:] if chance.random() > 0.03]
+            session = Session(world.session.id)
+            for event in (world.journal[0], *left[: chance.randrange(len(left) + 1)]):
+                with contextlib.suppress(NotAllowed):
+                    session.handle(event)
+            session.resume()
+            assert session.view().started_at is not None
 
 
 @pytest.mark.slow
