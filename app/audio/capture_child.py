@@ -51,7 +51,8 @@ _QUEUE_BYTES = 48 * 1024 * 1024
 _RECONNECT_SECONDS = 0.4
 _LIST_AGAIN_SECONDS = 3.0
 _PING_SECONDS = 2.0
-_HUNG_SECONDS = 3.0
+_HUNG_SECONDS = 3.0 if sys.platform == "linux" else 10.0
+"""Longer than it takes between one look at the devices and the next."""
 
 _SLEEPLESS_CLOCK = {"linux": "CLOCK_BOOTTIME", "darwin": "CLOCK_MONOTONIC"}.get(sys.platform, "")
 _Microphones = list[tuple[str, str, bool]]
@@ -152,7 +153,7 @@ def _watch(records: _Records) -> None:
     while True:
         microphones: _Microphones = []
         with suppress(queue.Empty):
-            microphones = seen.get(timeout=_HUNG_SECONDS + (_LIST_AGAIN_SECONDS if told is None else 0))
+            microphones = seen.get(timeout=_HUNG_SECONDS)
         if microphones != told:
             records.tell(DEVICES, microphones)
             told = microphones
@@ -186,7 +187,7 @@ def _sound_cards() -> str:
 def _watch_portaudio(see: Callable[[_Microphones], None]) -> NoReturn:
     while True:
         see(_of_portaudio())
-        time.sleep(_LIST_AGAIN_SECONDS - 1.0)
+        time.sleep(_LIST_AGAIN_SECONDS)
 
 
 def _of_portaudio() -> _Microphones:

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.audio.capture import Patience
 from app.audio.capture_child import now
 from app.audio.microphone import ChildMicrophone, list_microphones
 from app.audio.signal import Block, Samples
 from app.audio.source import SourceFailed
-from app.core.events import CaptureEnded, CaptureLost, CaptureStarted
+from app.core.events import CaptureEnded, CaptureLost, CaptureStarted, GapFound
 from app.core.problems import ProblemKind
 from app.core.views import MicrophoneInfo
 from tests.audio.listener import breaks
@@ -233,6 +234,34 @@ def _recording() -> Take:
     return take
 
 
+@pytest.mark.fault("W1")
+def test_what_is_missed_while_the_computer_sleeps_is_a_gap_that_says_so(sound: Sound) -> None:
+    spool = MemorySpool()
+    take = Take(ChildMicrophone(CAPTURE), spool, patience=Patience(between_seconds=10.0))
+    take.capture.start()
+    take.await_fact(CaptureStarted)
+    _await(lambda: len(spool.appended) > 1)
+    os.kill(sound.pids()[-1], signal.SIGSTOP)
+    _sleep(3.0)
+    os.kill(sound.pids()[-1], signal.SIGCONT)
+    gap = take.await_fact(GapFound)
+    take.capture.end()
+    take.await_end()
+    (at,) = np.flatnonzero(~np.isin(np.diff(spool.pcm.astype(np.int32)), (1, 1 - 0x8000)))
+    missing = (int(spool.pcm[at + 1]) - int(spool.pcm[at]) - 1) % 0x8000
+    assert isinstance(gap, GapFound)
+    assert gap.reason == "asleep"
+    assert gap.first_sample == at + 1
+    assert gap.seconds == pytest.approx(3.0, abs=0.6)
+    assert (gap.seconds * RATE_HZ - missing + 800) % 0x8000 < 1_600  # the numbers begin anew every 2 s
+
+
+def _sleep(seconds: float) -> None:
+    """Let a process stand still for so long: nothing can be waited for."""
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(["sleep", "60"], check=False, timeout=seconds)
+
+
 def test_a_stream_that_ends_by_itself_gives_all_it_had(sound: Sound, microphone: ChildMicrophone) -> None:
     sound.has(ends_after_frames=4_000)
     microphone.open()
@@ -301,6 +330,20 @@ def test_a_sound_system_that_hangs_has_no_microphones_until_it_answers(sound: So
     assert time.monotonic() - began < 4.0
     sound.has()
     assert list_microphones(CAPTURE) == (MicrophoneInfo("Numbers", "Stand-in", is_default=True),)
+
+
+def test_portaudio_s_devices_are_looked_at_anew_where_there_is_no_server(sound: Sound) -> None:
+    code = "import app.audio.capture_child as c, sys\nfor _ in sys.stdin: print(c._of_portaudio(), flush=True)"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin
+        assert child.stdout
+        for has_none in (False, True, False):
+            sound.has(has_no_microphone=has_none)
+            child.stdin.write("look\n")
+            child.stdin.flush()
+            assert ("Numbers" in child.stdout.readline()) != has_none
+        child.stdin.close()
 
 
 def test_a_device_without_our_rate_is_heard_with_its_own(sound: Sound, microphone: ChildMicrophone) -> None:
