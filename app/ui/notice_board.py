@@ -13,7 +13,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from app.core.events import CheckAgain, Intent, Resume, SendAgain, SessionId, Stop, TryNow, UndoDiscard
-from app.core.problems import ProblemKind
+from app.core.problems import Problem, ProblemKind
 from app.core.views import AppView, AskKeystoreAgain, ChangeSettings, ForSession, KeyState, SessionView, Wish
 from app.ui import theme
 from app.ui.app_notices import notice_for_app, notice_for_keys
@@ -27,6 +27,8 @@ _KEYCHAIN_SECONDS = 2.0
 """A keychain that answers within this was not waited for."""
 _FRONT_SECONDS = 6.0
 """How long it is said that the window was open already."""
+_CHANGED_SECONDS = 20.0
+"""How long it is said that another microphone has taken over."""
 
 
 class NoticeBoard(QWidget):
@@ -52,6 +54,9 @@ class NoticeBoard(QWidget):
         self._session: SessionView | None = None
         self._waiting_since: float | None = None
         self._fetched_at: float | None = None
+        self._heard: tuple[SessionId, str] | None = None
+        """The live visit and the microphone that it was heard through last."""
+        self._changed_at: float | None = None
         self.alarm = ""
         """What is wrong this moment, in words, wherever the doctor looks."""
         self._second = QTimer(self, interval=1000)
@@ -125,8 +130,10 @@ class NoticeBoard(QWidget):
 
     def render(self, view: AppView, selected: SessionId | None, session: SessionView | None) -> None:  # type: ignore[override]
         """Say what has to be said while this session is looked at, or none."""
-        self._view, self._session = view, session
         now = self._clock()
+        self._mark_change(view, now)
+        session = self._with_news(session)
+        self._view, self._session = view, session
         discarded = undoable(view, selected, now)
         self._undo.show_session(discarded, now)
         self._banner.render(notice_for_session(view, session, now) if session is not None else None)
@@ -134,7 +141,8 @@ class NoticeBoard(QWidget):
         self._keys_banner.render(keys)
         self._app_banner.render(self._app_notice(keys, now))
         self._call(now)
-        is_counting = discarded is not None or self._waiting_since is not None or self._fetched_at is not None
+        passing = (discarded, self._waiting_since, self._fetched_at, self._changed_at)
+        is_counting = any(each is not None for each in passing)
         self._keep_time(is_on=is_counting or (view.keys.next_try_at or 0.0) > now)
 
     def set_roomy(self, is_roomy: bool) -> None:
@@ -151,6 +159,27 @@ class NoticeBoard(QWidget):
             self._second.start()
         elif not is_on:
             self._second.stop()
+
+    def _mark_change(self, view: AppView, now: float) -> None:
+        """Notice when a visit that goes on is heard through another microphone: no problem any more, but news."""
+        live = view.session(view.live)
+        if live is None:
+            self._heard = self._changed_at = None
+        elif live.is_capturing and live.microphone:
+            heard = (live.id, live.microphone)
+            if self._heard is not None and self._heard[0] == live.id and self._heard != heard:
+                self._changed_at = now
+            self._heard = heard
+        if self._changed_at is not None and now - self._changed_at > _CHANGED_SECONDS:
+            self._changed_at = None
+
+    def _with_news(self, session: SessionView | None) -> SessionView | None:
+        """The session, with the change of its microphone told where nothing graver is."""
+        if session is None or self._changed_at is None or self._heard is None or session.id != self._heard[0]:
+            return session
+        if session.problem is not None and not session.problem.is_transient:
+            return session
+        return replace(session, problem=Problem(ProblemKind.MICROPHONE_CHANGED), trouble_since=None)
 
     def _app_notice(self, keys: Notice | None, now: float) -> Notice | None:
         alarm = self._alarm_notice(now)

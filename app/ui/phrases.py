@@ -128,7 +128,7 @@ def mark_words(mark: Mark) -> str:
     said = tr("Missing at the service") if mark.reason == MISSING else gap_reason(mark.reason)
     if mark.seconds is None:
         return said
-    if mark.reason == MISSING:
+    if mark.takes_up_recording:
         return f"{said}: {spans(((mark.position_seconds, mark.position_seconds + mark.seconds),))}"
     return tr("{what} for {how_long}").format(what=said, how_long=_at_least_a_second(mark.seconds))
 
@@ -156,7 +156,7 @@ def gap_words(gap: Gap) -> str:
     return tr("{where} {why} for {how_long}").format(where=where, why=why, how_long=_at_least_a_second(gap.seconds))
 
 
-def gap_on_the_clock(gap: Gap) -> str:
+def gap_on_the_clock(gap: Gap | Mark) -> str:
     """The same by the clock on the wall: ``14:36:10\u201314:36:40``; nothing when that is not known."""
     if gap.began_at is None:
         return ""

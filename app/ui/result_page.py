@@ -30,6 +30,7 @@ from app.ui.controls import FlowRow, button, caption, identify, label, on_click,
 from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
+    gap_on_the_clock,
     incompleteness,
     length,
     mark_words,
@@ -372,5 +373,6 @@ class TranscriptPanel(QWidget):
 
 def _plain_line(line: Utterance | Mark) -> str:
     if isinstance(line, Mark):
-        return f"[{position(line.position_seconds)} {mark_words(line)}]"
+        by_the_clock = gap_on_the_clock(line)
+        return f"[{position(line.position_seconds)} {mark_words(line)}{f' ({by_the_clock})' if by_the_clock else ''}]"
     return line.text

@@ -86,18 +86,12 @@ def _nothing_heard(session: SessionView) -> Notice | None:
 
 def _disk_refuses(session: SessionView) -> Notice | None:
     problem = session.problem
-    if problem is None or problem.kind not in DISK or not session.is_capturing:
+    if problem is None or problem.kind not in DISK | {ProblemKind.DISK_WAITING}:
         return None
-    is_full = problem.kind is ProblemKind.DISK_FULL
-    return Notice(
-        ALARM,
-        tr("The disk is full.") if is_full else tr("The disk does not take the recording."),
-        tr("Recording goes on: what is said now is held in memory, and written as soon as the disk takes it. "
-           "What was recorded before is safe. {do} Do not close ScribeDesk.").format(
-               do=tr("Free some space now.") if is_full else tr("Check the disk now.")
-           ),
-        problem.detail,
-    )  # fmt: skip
+    words = problem_words(problem)
+    goes_on = tr("Recording goes on. Do not close ScribeDesk.")
+    more = (words.safe, words.do, goes_on if problem.kind is ProblemKind.DISK_WAITING else "")
+    return Notice(ALARM, words.what, " ".join(filter(None, more)), problem.detail)
 
 
 def _disk_nearly_full(view: AppView) -> Notice | None:
@@ -144,7 +138,7 @@ def _waiting(session: SessionView, now: float) -> Notice | None:
 def _about_problem(session: SessionView, problem: Problem) -> Notice:
     words = problem_words(problem)
     what = words.what
-    if problem.kind is ProblemKind.MICROPHONE_CHANGED and session.microphone:
+    if problem.kind is ProblemKind.MICROPHONE_CHANGED and session.is_capturing and session.microphone:
         what = tr("{what} It is {name}.").format(what=words.what, name=_name(session))
     actions = session.allowed & _INTENTS
     if problem.kind is ProblemKind.MICROPHONE_CHANGED and session.phase is Phase.RECORDING:

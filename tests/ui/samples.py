@@ -368,7 +368,7 @@ STATES: dict[str, tuple[AppView, SessionId | None]] = {
     ),
     "recording-disk-refuses": (
         view(
-            replace(RECORDING, problem=Problem(ProblemKind.DISK_FULL, "ENOSPC")),
+            replace(RECORDING, problem=Problem(ProblemKind.DISK_WAITING, "ENOSPC")),
             *EARLIER,
             storage=StorageView(0.0, is_low=True, is_critical=True),
         ),

@@ -15,8 +15,9 @@ from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark
 from app.core.views import Gap, Phase
 from app.ui.document_view import DocumentView, Talk
+from app.ui.phrases import gap_on_the_clock
 from tests.ui.desk import Desk
-from tests.ui.samples import MEDICATIONS, NOTES, SOAP, session, view
+from tests.ui.samples import MEDICATIONS, NOTES, NOW, SOAP, session, view
 
 HOSTILE = 'Give <50 mg & <img src="file:///etc/passwd"> <b>now</b> <script>x</script>'
 
@@ -154,12 +155,21 @@ def test_a_pause_is_shown_among_the_lines(qtbot: QtBot) -> None:
 
 
 def test_a_pause_is_in_what_is_copied(desk: Desk) -> None:
-    paused = session(Phase.COMPLETED, gaps=(Gap(10.0, 65.0, "paused"),))
+    gap = Gap(10.0, 65.0, "paused", NOW)
+    paused = session(Phase.COMPLETED, gaps=(gap,))
     desk.window.render(view(paused))
     desk.window.select(paused.id)
     desk.find(QPushButton, "tab-transcript").click()
     desk.find(QPushButton, "copy-note").click()
-    assert "00:10 Paused for 1 min" in QGuiApplication.clipboard().text()
+    assert f"[00:10 Paused for 1 min ({gap_on_the_clock(gap)})]" in QGuiApplication.clipboard().text()
+
+
+def test_what_was_not_recorded_is_in_what_is_copied_of_a_note(desk: Desk) -> None:
+    desk.show("result-gaps")
+    desk.find(QPushButton, "copy-note").click()
+    first = QGuiApplication.clipboard().text().splitlines()[0]
+    assert "03:10 Microphone away for 4 s" in first
+    assert "03:30\u201304:00 Microphone silent" in first
 
 
 def test_a_table_fits_its_page_at_any_width(qtbot: QtBot) -> None:

@@ -116,6 +116,21 @@ def test_another_microphone_is_named(desk: Desk) -> None:
     assert "Another microphone is in use now. It is Built-in Microphone." in told(desk)
 
 
+@pytest.mark.fault("A2", "A3")
+def test_a_microphone_that_takes_over_is_told_for_a_while(qtbot: QtBot, dressed: QApplication) -> None:
+    now = [NOW]
+    window = MainWindow(lambda _wish: None, lambda: LEVEL, lambda: now[0])
+    qtbot.addWidget(window)
+    window.show()
+    window.render(view(RECORDING))
+    banner = window.findChildren(Banner, "banner")[0]
+    assert not banner.isVisible()
+    window.render(view(replace(RECORDING, microphone="Built-in Microphone")))
+    assert any("It is Built-in Microphone." in each.text() for each in banner.findChildren(QLabel))
+    now[0] += 21
+    qtbot.waitUntil(lambda: not banner.isVisible(), timeout=5000)
+
+
 def test_a_pinned_microphone_that_comes_back_is_offered(desk: Desk) -> None:
     desk.show("recording-microphone-back")
     assert "USB Headset is back." in told(desk)
@@ -154,15 +169,20 @@ def test_a_disk_that_fills_is_told_before_and_during_a_visit(desk: Desk) -> None
 
 
 @pytest.mark.fault("D1", "D3")
-@pytest.mark.parametrize("kind", [ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED])
-def test_a_disk_that_refuses_never_claims_that_recording_stopped(desk: Desk, kind: ProblemKind) -> None:
-    desk.window.render(view(replace(RECORDING, problem=Problem(kind))))
+def test_a_disk_that_refuses_for_a_while_is_told_at_once_and_recording_goes_on(desk: Desk) -> None:
+    desk.show("recording-disk-refuses")
     assert "Recording goes on" in told(desk)
     assert "held in memory" in told(desk)
-    assert "has stopped" not in told(desk)
     assert tone(desk) == "alarm"
+
+
+@pytest.mark.fault("D1", "D3")
+@pytest.mark.parametrize("kind", [ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED])
+def test_a_disk_that_takes_no_more_stops_loudly(desk: Desk, kind: ProblemKind) -> None:
     desk.window.render(view(session(Phase.PAUSED, problem=Problem(kind))))
     assert "Recording has stopped" in told(desk)
+    assert "safe on this computer" in told(desk)
+    assert tone(desk) == "alarm"
 
 
 @pytest.mark.fault("D4", "M3")
