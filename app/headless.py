@@ -179,8 +179,4 @@ def _titled(title: str, body: str, made_by: str) -> str:
 def _line(line: Utterance | Mark) -> str:
     if isinstance(line, Utterance):
         return line.text
-    return f"[{_clock(line.position_seconds)} {line.reason}, {line.seconds or 0.0:.0f} s]"
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+    return f"[{line.sentence()}]"

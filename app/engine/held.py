@@ -140,6 +140,7 @@ class Held:
         bring_in(self.spool, self.will.path, self.will.key)
         if self.session.is_capture_open or self.session.phase.is_live:
             self._seal_rest()
+        self._tell_chunks()
         if self.session.is_capture_open:
             self.handle(CaptureInterrupted(self.spool.last_written_at))
         return self.session.resume()
@@ -164,7 +165,11 @@ class Held:
             max_chunk_seconds=session.max_chunk_seconds,
             spool=self.spool,
         )
-        untold = self.spool.recover().chunks[session.view().chunks_sealed :]
+        return self._tell_chunks()
+
+    def _tell_chunks(self) -> list[Command]:
+        """Tell the machine of chunks that the journal has lost, without which later ones would not count."""
+        untold = self.spool.sealed()[self.session.view().chunks_sealed :]
         return [command for chunk in untold for command in self.handle(chunk)]
 
     def cut_again(self, max_chunk_seconds: float, boundaries: Sequence[int]) -> tuple[ChunkSealed, ...]:

@@ -55,7 +55,7 @@ from app.core.events import (
 )
 from app.core.problems import Problem, ProblemKind
 from app.core.scribe import Discovery
-from app.core.session import REOPEN, RETRY
+from app.core.session import ERASE, REOPEN, RETRY
 from app.core.settings import Settings
 from app.core.views import Phase, ServiceView, SessionView
 from app.engine.connections import ConnectionNews, Connections
@@ -75,6 +75,8 @@ _ALPHABET = string.ascii_letters + string.digits
 _BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
 """What counts on all that was captured being in chunks."""
 _SEEN = "newest time seen"
+_CUT = "cut again"
+_CUT_AGAIN_SECONDS = 30.0
 _BRINGS_WORK = (SendAgain, CheckAgain, MakeNote)
 """What a session that was done is not done with any more."""
 
@@ -140,7 +142,11 @@ class Sessions:
         next_try_at = None if wait_seconds is None else self._world.wall_clock() + wait_seconds
         name = self._connections.view(held.session.service_id).name
         since = self._connections.trouble_since(held.id, held.view.problem)
-        return replace(held.view, next_try_at=next_try_at, service_name=name, trouble_since=since)
+        undo_seconds = self._loop.seconds_to((held.id, ERASE))
+        undo_until = None if undo_seconds is None else self._world.wall_clock() + undo_seconds
+        return replace(
+            held.view, next_try_at=next_try_at, service_name=name, trouble_since=since, undo_until=undo_until
+        )
 
     def _dated(self, view: SessionView) -> SessionView:
         audio_until = retention.audio_until(view, self._settings.keep_audio_days)
@@ -400,10 +406,14 @@ class Sessions:
         self._vault.note(Action.ERASED, held.id)
 
     def _cut_again(self, held: Held, command: CutAgain) -> None:
+        def otherwise(problem: Problem) -> None:
+            self._loop.report(problem)
+            self._loop.set_timer((held.id, _CUT), _CUT_AGAIN_SECONDS, partial(self._cut_again, held, command))
+
         self._loop.ask(
             partial(held.cut_again, command.max_chunk_seconds, command.boundaries),
             lambda chunks: self.handle(held.id, ChunksCutAgain(command.max_chunk_seconds, chunks)),
-            self._loop.report,
+            otherwise,
         )
 
     def _set_timer(self, held: Held, command: SetTimer) -> None:

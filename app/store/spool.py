@@ -211,6 +211,10 @@ class Spool:
         """
         return self._chunks.read(index)
 
+    def sealed(self) -> tuple[ChunkSealed, ...]:
+        """The chunks on the disk, lowest number first."""
+        return self._chunks.look()
+
     def recover(self) -> Recovered:
         """What is on the disk that the journal may not know of.
 
