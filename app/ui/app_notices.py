@@ -81,10 +81,12 @@ def _pinned_away(view: AppView) -> Notice | None:
         return None
     default = next((shown_name(each.name) for each in view.microphones if each.is_default), "")
     instead = tr("{other} is used meanwhile.").format(other=default or tr("The system's microphone"))
+    again = tr("{name} is used again when it is plugged in; or choose another.")
+    again = again.format(name=shown_name(pinned.name))
     return Notice(
         "warn",
         tr("{name} is not there.").format(name=shown_name(pinned.name)),
-        f"{instead} {tr('It is used again when it is plugged in; or choose another.')}",
+        f"{instead} {again}",
     )
 
 

@@ -402,11 +402,11 @@ STATES: dict[str, tuple[AppView, SessionId | None]] = {
     ),
     "offline-queue": (view(*WAITING_VISITS, *EARLIER, service=LOCAL_DOWN), None),
     "ready-disk-low": (
-        view(*EARLIER, storage=StorageView(2520.0, is_low=True, folder="C:/Users/rao/AppData/Local/ScribeDesk")),
+        view(*EARLIER, storage=StorageView(2520.0, is_low=True, folder="D:/ScribeDesk")),
         None,
     ),
     "ready-folder-network": (
-        view(*EARLIER, storage=StorageView(refusal="network", folder="//fileserver/home/rao/ScribeDesk")),
+        view(*EARLIER, storage=StorageView(refusal="network", folder="//fileserver/doctors/ScribeDesk")),
         None,
     ),
     "ready-folder-read-only": (view(*EARLIER, storage=StorageView(refusal="read-only", folder="/srv/visits")), None),

@@ -8,7 +8,16 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QDialog, QLabel, QLineEdit, QPlainTextEdit, QPushButton, QTableWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QTableWidget,
+)
 
 from app.core.events import ChangePatient, MarkReviewed, Patient, SessionId, TryNow
 from app.core.views import (
@@ -310,3 +319,13 @@ def test_the_menu_offers_keys_by_their_state(desk: Desk) -> None:
         actions = {each.objectName(): each for each in desk.window.findChildren(QAction)}
         assert actions["do-passphrase"].isEnabled() == may_set
         assert actions["do-unlock"].isEnabled() == may_unlock
+
+
+def test_where_to_save_is_asked_without_stopping_the_window(desk: Desk) -> None:
+    show(desk, "diagnostics")
+    click(desk, "save-diagnostics")
+    asked = desk.find(QFileDialog, "where-to-save")
+    assert asked.acceptMode() is QFileDialog.AcceptMode.AcceptSave
+    asked.fileSelected.emit("/tmp/d.txt")
+    assert desk.posted[-1] == SaveDiagnostics("/tmp/d.txt")
+    assert "/tmp/d.txt" in desk.find(QLabel, "diagnostics-told").text()
