@@ -61,6 +61,7 @@ class Capture:
         self._tap = tap
         self._clock = clock
         self._patience = patience or Patience()
+        self._began_at: float | None = None
         self._meter = LevelMeter(tap, first_sample)
         self._observer = Observer(take, first_sample)
         self._sealer = Sealer(media_type, first_chunk, first_sample, spool, post)
@@ -87,7 +88,9 @@ class Capture:
         self._sealer.abandon()
         self._tap.fall_silent()
         if problem:
-            self._post(CaptureLost(self._take, problem, self._heard_at()))
+            # What was heard but could not be kept is missing too.
+            at = self._began_at if self._keeper.kept_at is None else self._keeper.kept_at
+            self._post(CaptureLost(self._take, problem, self._clock() if at is None else at))
         else:
             self._post(CaptureEnded(self._take, self._clock()))
 
@@ -106,8 +109,8 @@ class Capture:
         conditioner = Conditioner(self._source.open())
         block = self._read(self._patience.before_first_seconds)
         if block is not None:
-            began_at = self._heard_at() - (len(block) / conditioner.rate_hz if self._microphone else 0.0)
-            self._post(CaptureStarted(self._take, self._source.name, began_at))
+            self._began_at = self._heard_at() - (len(block) / conditioner.rate_hz if self._microphone else 0.0)
+            self._post(CaptureStarted(self._take, self._source.name, self._began_at))
         try:
             while block is not None:
                 self._hear(conditioner.push(block), len(block) / conditioner.rate_hz)

@@ -85,6 +85,8 @@ class Keeper:
         self._held: deque[tuple[Samples, float]] = deque()
         self._problem: Problem | None = None
         self._tried_at = 0.0
+        self.kept_at: float | None = None
+        """When the last sample that the disk has was heard."""
 
     def take(self, samples: Samples, at: float) -> None:
         """Keep samples, the last of which was heard at wall-clock time ``at``."""
@@ -144,6 +146,7 @@ class Keeper:
             samples, at = self._held[0]
             self._spool.append(samples.astype("<i2", copy=False).tobytes(), at)
             self._held.popleft()
+            self.kept_at = at
             for piece in self._chunker.push(samples):
                 self._sealer.take(piece.samples, piece.ends_chunk)
         self._sealer.write()

@@ -14,10 +14,29 @@ from hypothesis import strategies as st
 from app.audio.capture import Patience
 from app.audio.keeping import DiskPatience
 from app.audio.signal import Block
-from app.audio.source import SourceFailed
-from app.core.events import CaptureEnded, CaptureLost, CaptureStarted, ChunkSealed, DiskRecovered, DiskRefused
+from app.audio.source import SourceFailed, Stamp
+from app.core.events import (
+    CaptureEnded,
+    CaptureLost,
+    CaptureStarted,
+    ChunkSealed,
+    DiskRecovered,
+    DiskRefused,
+    GapFound,
+    SoundNoticed,
+)
 from app.core.problems import Problem, ProblemKind
-from tests.audio.stand_ins import RATE_HZ, MemorySpool, ScriptedSource, Take, blocks_of, noise, talk, tone
+from tests.audio.stand_ins import (
+    RATE_HZ,
+    MemorySpool,
+    ScriptedMicrophone,
+    ScriptedSource,
+    Take,
+    blocks_of,
+    noise,
+    talk,
+    tone,
+)
 
 _SPOKEN = talk(22.0).samples
 _UNPLUGGED = SourceFailed(Problem(ProblemKind.MICROPHONE_LOST, "unplugged"))
@@ -211,6 +230,47 @@ def test_a_disk_that_takes_no_chunk_still_takes_every_sample() -> None:
     assert isinstance(lost, CaptureLost)
     assert lost.problem.kind is ProblemKind.DISK_FULL
     np.testing.assert_array_equal(spool.pcm, _SPOKEN)
+
+
+def test_what_could_not_be_kept_counts_as_missing_from_when_it_was_heard() -> None:
+    script = [(tone(0.25)[:, None], Stamp(10.0 + 0.25 * number, 5_000.0 + 0.25 * number)) for number in range(1, 61)]
+    take = Take(ScriptedMicrophone(script), MemorySpool(_FULL, fails_at_append=8), patience=_NO_DISK)
+    take.capture.start()
+    lost = take.await_end()
+    assert isinstance(lost, CaptureLost)
+    assert lost.at == 5_002.0
+
+
+@pytest.mark.fault("A6")
+def test_a_microphone_s_gaps_and_silence_are_told_with_their_places() -> None:
+    heard = _SPOKEN[: 20 * RATE_HZ].copy()
+    heard[heard == 0] = 1
+    heard[8 * RATE_HZ : 12 * RATE_HZ] = 0
+    script: list[tuple[Block, Stamp]] = []
+    for number, block in enumerate(blocks_of(heard, 1_600), 1):
+        seconds = number / 10 + (2.5 if number > 50 else 0.0)
+        script.append((block, Stamp(100.0 + seconds, 5_000.0 + seconds)))
+    spool = MemorySpool()
+    take = Take(ScriptedMicrophone(script), spool)
+    take.capture.start()
+    take.capture.end()
+    take.await_end()
+    gaps = [fact for fact in take.facts if isinstance(fact, GapFound)]
+    assert [(gap.reason, gap.first_sample) for gap in gaps] == [("lost", 5 * RATE_HZ), ("silent", 8 * RATE_HZ)]
+    assert [gap.seconds for gap in gaps] == pytest.approx([2.5, 4.0], abs=0.02)
+    assert [gap.began_at for gap in gaps] == pytest.approx([5_005.0, 5_010.5], abs=0.02)
+    notices = [(fact.notice, fact.at) for fact in take.facts if isinstance(fact, SoundNoticed)]
+    assert [notice for notice, _ in notices] == ["no-sound", ""]
+    assert notices[0][1] == pytest.approx(5_013.5, abs=0.5)
+    assert spool.times[-1] == pytest.approx(5_022.5)
+
+
+def test_silence_in_a_file_is_no_fault_of_a_microphone() -> None:
+    take = Take(ScriptedSource(blocks_of(np.zeros(10 * RATE_HZ, np.int16), 1_600)), MemorySpool())
+    take.capture.start()
+    take.capture.end()
+    take.await_end()
+    assert not [fact for fact in take.facts if isinstance(fact, GapFound | SoundNoticed)]
 
 
 def test_stop_waits_no_longer_than_it_must_for_a_disk_that_refuses() -> None:

@@ -346,12 +346,19 @@ def test_portaudio_s_devices_are_looked_at_anew_where_there_is_no_server(sound: 
         child.stdin.close()
 
 
-def test_a_device_without_our_rate_is_heard_with_its_own(sound: Sound, microphone: ChildMicrophone) -> None:
-    sound.has(rates=[48_000.0])
-    assert microphone.open() == 48_000
-    block = microphone.read(3.0)
-    assert block is not None
-    assert block.shape[1] == 1
+@pytest.mark.fault("A9")
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000, 96_000])
+def test_a_device_without_our_rate_is_heard_with_its_own_and_as_long(sound: Sound, rate_hz: int) -> None:
+    sound.has(rates=[float(rate_hz)], own_rate=float(rate_hz))
+    spool = MemorySpool()
+    take = Take(ChildMicrophone(CAPTURE), spool)
+    take.capture.start()
+    began = take.await_fact(CaptureStarted)
+    _await(lambda: len(spool.appended) > 3)
+    take.capture.end()
+    take.await_end()
+    assert isinstance(began, CaptureStarted)
+    assert len(spool.pcm) / RATE_HZ == pytest.approx(spool.times[-1] - began.at, abs=0.06)
 
 
 def test_what_the_driver_lost_is_told_with_the_block(sound: Sound, microphone: ChildMicrophone) -> None:

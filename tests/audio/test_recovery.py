@@ -169,7 +169,7 @@ def test_a_microphone_that_is_unplugged_and_plugged_in_again(
     assert noticed < 1.2
     assert again < 2.5
     assert stop < 0.2
-    assert marked == pytest.approx([m.seconds for m in missing], abs=0.3)
+    assert marked == pytest.approx([m.seconds for m in missing], abs=0.1)
 
 
 @pytest.mark.fault("A2")
@@ -187,7 +187,7 @@ def test_another_microphone_takes_over_and_is_named(rig: PulseRig, capsys: pytes
     _report(capsys, noticed=noticed, again=again, stop=stop, missing=missing, marked=marked)
     assert noticed < 1.2
     assert again < 2.5
-    assert marked == pytest.approx([m.seconds for m in missing], abs=0.3)
+    assert marked == pytest.approx([m.seconds for m in missing], abs=0.1)
 
 
 @pytest.mark.fault("A3")
@@ -213,7 +213,7 @@ def test_the_default_changes(rig: PulseRig, capsys: pytest.CaptureFixture[str], 
     _report(capsys, noticed=noticed, stop=stop, missing=missing, marked=marked, names=names)
     assert noticed < 0.5
     assert names[-1] == (pinned or "Headset")
-    assert marked == pytest.approx([m.seconds for m in missing], abs=0.3)
+    assert marked == pytest.approx([m.seconds for m in missing], abs=0.1)
 
 
 @pytest.mark.fault("A4")

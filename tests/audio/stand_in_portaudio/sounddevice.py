@@ -36,7 +36,8 @@ def query_devices() -> list[dict[str, Any]]:
         threading.Event().wait()
     if _trouble.get("has_no_microphone"):
         return []
-    speaker = {"name": "Speaker", "hostapi": 0, "max_input_channels": 0, "default_samplerate": 48_000.0}
+    own_rate = _trouble.get("own_rate", 48_000.0)
+    speaker = {"name": "Speaker", "hostapi": 0, "max_input_channels": 0, "default_samplerate": own_rate}
     return [speaker, {**speaker, "name": "Numbers", "max_input_channels": 2}]
 
 
