@@ -48,12 +48,14 @@ class Wire:
         self._user_agent = user_agent
         self._ca_file = ca_file
         self._transport = transport or BoundedTransport(self._tls_context())
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"Wire({str(self.base)!r})"
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; that of an exchange under way, once it is over."""
+        self._is_closed = True
         self._transport.close()
 
     def _tls_context(self) -> ssl.SSLContext:
@@ -99,6 +101,8 @@ class Wire:
             raise self._translated(error, patience) from error
         finally:
             deadline.reset(within)
+            if self._is_closed:
+                self._transport.close()
 
     def _headers(self, media_type: str, token: str) -> dict[str, str]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": self._user_agent}

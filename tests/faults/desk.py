@@ -20,7 +20,6 @@ from app.audio.signal import Samples
 from app.core.events import Patient, SessionId, Stop, Visit
 from app.core.settings import Settings
 from app.core.views import AppView, Phase, SessionView
-from app.engine.local_service import Address
 from app.engine.world import World
 from app.store.places import Places
 from app.store.remembered import save_settings
@@ -53,15 +52,10 @@ class FaultDesk(Desk):
         self._microphones: dict[SessionId, Microphone] = {}
 
     def _world(self) -> World:
-        return replace(
-            super()._world(), connect=compose.connect, find_address=self._find_address, wall_clock=self._now
-        )
+        return replace(super()._world(), connect=compose.connect, token=self.token, wall_clock=self._now)
 
     def _now(self) -> float:
         return self.wall_clock()
-
-    def _find_address(self, service_id: str) -> Address:
-        return Address(service_id, self.token)
 
     # What a person does -------------------------------------------------------------------------------------------
 
@@ -104,6 +98,12 @@ class FaultDesk(Desk):
     def until_said(self, session_id: SessionId, kind: str) -> SessionView:
         """The session once it tells of a problem of this kind."""
         return self.session(session_id, lambda s: s.problem and s.problem.kind == kind)
+
+    def move_clock(self, seconds: float) -> None:
+        """Both clocks go on, as when time passes."""
+        before = self.wall_clock
+        self.wall_clock = lambda: before() + seconds
+        self.let_pass(seconds)
 
     @property
     def newest(self) -> AppView:

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -140,6 +140,10 @@ class Scribe:
             "service": {"name": "Scripted scribe"},
             "capabilities": {"audio_formats": ["audio/wav"], "max_chunk_duration_seconds": 20},
         }
+        self.refuses: Callable[[Asked], Reply | None] = lambda _asked: None
+        """Looks at a request and has it answered otherwise, if it says so."""
+        self.alters: dict[Kind, dict[str, Any]] = {}
+        """Fields of the usual answers that are otherwise."""
         self.session_seconds = 3600.0
         """How long a session lives, as it tells."""
         self._next: dict[Kind, deque[Reply]] = defaultdict(deque)
@@ -210,10 +214,16 @@ class Scribe:
         """Take in a request; what is answered."""
         with self.changed:
             self.asked.append(asked)
-            said = self._said(asked.kind)
-            done = self._authorised(asked, groups) if said is None or said.is_done else None
+            said = self.refuses(asked) or self._said(asked.kind)
+            done = self._altered(asked, groups) if said is None or said.is_done else None
             self.changed.notify_all()
             return said or done or Reply()
+
+    def _altered(self, asked: Asked, groups: tuple[str, ...]) -> Reply:
+        usual = self._authorised(asked, groups)
+        if asked.kind not in self.alters:
+            return usual
+        return replace(usual, body=json.dumps(json.loads(usual.body) | self.alters[asked.kind]).encode())
 
     def _said(self, kind: Kind) -> Reply | None:
         if self._next[kind]:
