@@ -14,7 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from app.core.events import Stop
-from app.core.views import AppView, ForSession, KeyState, Wish
+from app.core.views import AppView, ForSession, KeyState, Phase, Wish
 from app.ui.phrases import length, tr
 from app.ui.standing import visits
 
@@ -28,7 +28,8 @@ class Stake:
 
     what: str
     more: str
-    is_recording: bool
+    is_live: bool = False
+    is_paused: bool = False
 
 
 def stake(view: AppView) -> Stake | None:
@@ -36,10 +37,13 @@ def stake(view: AppView) -> Stake | None:
     unsent = unsent_text(view)
     if view.live is not None:
         more = tr("Stop it and close? The recording is kept on this computer, and its notes are made.")
-        return Stake(tr("A visit is being recorded."), " ".join(filter(None, (more, unsent))), is_recording=True)
+        live = view.session(view.live)
+        is_paused = live is not None and live.phase is Phase.PAUSED
+        what = tr("A visit is paused, not finished.") if is_paused else tr("A visit is being recorded.")
+        return Stake(what, " ".join(filter(None, (more, unsent))), is_live=True, is_paused=is_paused)
     if not unsent:
         return None
-    return Stake(tr("Not all visits are with the service yet."), unsent, is_recording=False)
+    return Stake(tr("Not all visits are with the service yet."), unsent)
 
 
 def unsent_text(view: AppView) -> str:
@@ -95,9 +99,10 @@ class Closing(QObject):
         # Here and not above: the window should not wait for a dialog that is seldom needed.
         from app.ui.question import Answer, ask
 
-        if at_stake.is_recording:
+        if at_stake.is_live:
+            stay = self.tr("&Leave it open") if at_stake.is_paused else self.tr("&Keep recording")
             yes = Answer(self.tr("&Stop and close"), "stop-and-keep", "primary")
-            no = Answer(self.tr("&Keep recording"), "cancel")
+            no = Answer(stay, "cancel")
         else:
             yes = Answer(self.tr("&Close"), "close-anyway", "primary")
             no = Answer(self.tr("&Leave it open"), "cancel")

@@ -90,6 +90,12 @@ def test_closing_during_a_visit_offers_to_stop_or_to_go_on(desk: Desk) -> None:
     assert not desk.window.isVisible()
 
 
+def test_a_paused_visit_is_not_said_to_be_recorded(desk: Desk) -> None:
+    desk.show("paused")
+    desk.window.close()
+    assert desk.find(QMessageBox, "question").text() == "A visit is paused, not finished."
+
+
 def test_nothing_at_stake_is_no_question() -> None:
     assert stake(view(*EARLIER)) is None
     assert stake(view(session(Phase.PROCESSING))) is None
