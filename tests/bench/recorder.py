@@ -11,13 +11,15 @@ import queue
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from app.compose import connect, make_engine
+from app.compose import connect, make_world
 from app.core.events import SessionId, Stop, Visit
 from app.core.scribe import TemplateStatus
 from app.core.views import AppView, ForSession, Phase, RecordVisit, SessionView
 from app.engine.engine import Engine
 from app.engine.local_service import Address
+from app.engine.requests import ScribeService
 from app.store.places import Places, find_places
 from tests.bench.telling import tell
 
@@ -31,7 +33,14 @@ class _Recorder:
     def __init__(self, places: Places) -> None:
         self._views: queue.SimpleQueue[tuple[float, AppView]] = queue.SimpleQueue()
         self._seen: SessionView
-        self.engine: Engine = make_engine(places, lambda view: self._views.put((time.monotonic(), view)))
+        self.address: Address | None = None
+        """The local service's."""
+        world = replace(make_world(places), connect=self._connect)
+        self.engine = Engine(places, world, lambda view: self._views.put((time.monotonic(), view)))
+
+    def _connect(self, address: Address) -> ScribeService:
+        self.address = address
+        return connect(address)
 
     def begin(self) -> None:
         self.engine.start()
@@ -99,10 +108,9 @@ def _has_result(session: SessionView) -> bool:
     return session.phase.is_final and not any(n.status is TemplateStatus.PROCESSING for n in session.notes)
 
 
-def _round_trips(places: Places) -> list[float]:
+def _round_trips(address: Address) -> list[float]:
     """Seconds for a small question over a connection that is open already."""
-    told = json.loads((places.local_service / "address.json").read_text(encoding="utf-8"))
-    service = connect(Address(told["base_url"], told["token"]))
+    service = connect(address)
     trips = []
     for _ in range(_TRIPS):
         began = time.monotonic()
@@ -113,13 +121,13 @@ def _round_trips(places: Places) -> list[float]:
 
 def main() -> int:
     """Record the visits."""
-    places = find_places()
-    recorder = _Recorder(places)
+    recorder = _Recorder(find_places())
     recorder.begin()
     try:
         for seconds in sys.argv[1:]:
             recorder.record(float(seconds))
-        tell("trips", json.dumps(_round_trips(places), separators=(",", ":")))
+        assert recorder.address is not None
+        tell("trips", json.dumps(_round_trips(recorder.address), separators=(",", ":")))
     finally:
         recorder.engine.close()
     return 0
