@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from app.core.events import NoteAccepted, SessionCreated, SessionEnded
@@ -31,6 +30,21 @@ from app.core.scribe import (
     Utterance,
 )
 from app.protocol.answer import RequestRefused, parse_json, refused
+from app.protocol.values import (
+    a_dict,
+    a_list,
+    count,
+    dicts,
+    json_object,
+    moment,
+    name,
+    number,
+    remark,
+    text,
+    texts,
+    whole_name,
+    word,
+)
 
 _STATUS_WORDS = {
     "created": ServiceStatus.OPEN,
@@ -71,8 +85,8 @@ _TEMPLATE_WORDS = {
 _SESSION_MARKS = frozenset({"session_id", "status", "transcript", "templates", "txn_id"})
 _ENTRY_MARKS = frozenset({"status", "data", "error", "errors", "document_id", "presigned_url"})
 _SESSION_ID = re.compile(r"(?!\.+$)[A-Za-z0-9_.~-]{1,200}")
-_YEAR_2000, _YEAR_2200 = 946_684_800.0, 7_258_118_400.0
 _VERSION = re.compile(r"\s*v?(\d{1,6})(?:\.\d{1,6}){0,3}", re.ASCII | re.IGNORECASE)
+_MOST_NOTES, _MOST_WARNINGS, _MOST_ENTRIES = 20, 10, 500
 _LONGEST_BASE64 = 4_000_000
 _OUR_MAJORS = frozenset({0, 1})
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
@@ -87,22 +101,22 @@ def read_discovery(body: Any, cache_control: str = "") -> Discovery:
     Raises:
         RequestRefused: it is not one.
     """
-    document = _object(body)
+    document = json_object(body)
     if not document.keys() & {"protocol", "protocol_version", "capabilities", "endpoints", "models", "service"}:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "no capability document")
-    capabilities = _dict(document.get("capabilities"))
-    languages = _dict(document.get("languages"))
+    capabilities = a_dict(document.get("capabilities"))
+    languages = a_dict(document.get("languages"))
     chunk_seconds = number(capabilities.get("max_chunk_duration_seconds"))
     max_age = _MAX_AGE.search(cache_control)
     return Discovery(
-        service_name=text(_dict(document.get("service")).get("name")),
-        audio_formats=_texts(capabilities.get("audio_formats")),
+        service_name=name(a_dict(document.get("service")).get("name")),
+        audio_formats=texts(capabilities.get("audio_formats"))[:_MOST_ENTRIES],
         max_chunk_seconds=chunk_seconds if chunk_seconds and chunk_seconds > 0 else Discovery.max_chunk_seconds,
-        upload_methods=_texts(capabilities.get("upload_methods")) or Discovery.upload_methods,
-        models=tuple(_models(document.get("models"))),
-        languages=_texts(languages.get("supported")),
+        upload_methods=texts(capabilities.get("upload_methods"))[:_MOST_ENTRIES] or Discovery.upload_methods,
+        models=tuple(islice(_models(document.get("models")), _MOST_ENTRIES)),
+        languages=texts(languages.get("supported"))[:_MOST_ENTRIES],
         has_language_detection=languages.get("auto_detection") is True,
-        templates_url=text(_dict(document.get("endpoints")).get("templates_url")),
+        templates_url=text(a_dict(document.get("endpoints")).get("templates_url")),
         long_poll_seconds=min(max(number(capabilities.get("long_poll_seconds")) or 0.0, 0.0), 60.0),
         max_age_seconds=float(max_age.group(1)) if max_age else 0.0,
     )
@@ -113,20 +127,20 @@ def foreign_version(body: Any) -> str:
 
     Versions that cannot be read insist on nothing.
     """
-    document = _dict(body)
-    named = [text(document.get("protocol_version")), *_texts(document.get("supported_versions"))]
+    document = a_dict(body)
+    named = [text(document.get("protocol_version")), *texts(document.get("supported_versions"))]
     majors = {int(match[1]): match[0] for name in named if (match := _VERSION.match(name))}
     return "" if majors.keys() & _OUR_MAJORS else next(iter(majors.values()), "")
 
 
 def _models(value: Any) -> Iterator[ServiceModel]:
-    for entry in _dicts(value):
-        if model_id := text(entry.get("id")):
+    for entry in dicts(value):
+        if model_id := whole_name(entry.get("id")):
             limit = number(entry.get("max_session_duration_seconds"))
             yield ServiceModel(
                 id=model_id,
-                name=text(entry.get("display_name")),
-                languages=_texts(entry.get("languages")),
+                name=name(entry.get("display_name")),
+                languages=texts(entry.get("languages"))[:_MOST_ENTRIES],
                 max_session_seconds=limit if limit and limit > 0 else None,
             )
 
@@ -137,7 +151,7 @@ def read_created(body: Any, asked_id: str) -> SessionCreated:
     Raises:
         RequestRefused: no object, or an id that cannot be part of an address.
     """
-    answer = _object(body)
+    answer = json_object(body)
     session_id = text(answer.get("session_id")) or text(answer.get("txn_id")) or asked_id
     if not is_session_id(session_id):
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the service's session id cannot be used")
@@ -160,7 +174,7 @@ def read_session(body: Any, http_status: int, asked_id: str) -> SessionResult:
     Raises:
         RequestRefused: no session, or another one.
     """
-    answer = _about(asked_id, _object(body))
+    answer = _about(asked_id, json_object(body))
     # 410 may say as little as it likes: that the session is gone is all we need.
     if http_status != HTTPStatus.GONE and not answer.keys() & _SESSION_MARKS:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not about a session")
@@ -169,19 +183,19 @@ def read_session(body: Any, http_status: int, asked_id: str) -> SessionResult:
         session_id=asked_id,
         transcript=_transcript(answer.get("transcript")),
         utterances=tuple(_utterances(answer.get("utterances"))),
-        transcript_by=text(answer.get("transcript_by")),
-        templates=tuple(read_template_results(answer.get("templates"))),
+        transcript_by=name(answer.get("transcript_by")),
+        templates=tuple(islice(read_template_results(answer.get("templates")), _MOST_NOTES)),
         audio_files_received=count(answer.get("audio_files_received")),
-        audio_files=_texts(answer.get("audio_files")),
-        processing_errors=tuple(_processing_errors(answer.get("processing_errors"))),
-        message=text(answer.get("message")) or _error_text(answer.get("error")),
+        audio_files=texts(answer.get("audio_files")),
+        processing_errors=tuple(islice(_processing_errors(answer.get("processing_errors")), _MOST_ENTRIES)),
+        message=remark(answer.get("message")) or remark(answer.get("error")),
         raw=answer,
     )
 
 
-def _status(http_status: int, word: Any) -> ServiceStatus:
+def _status(http_status: int, value: Any) -> ServiceStatus:
     """HTTP's word first, then the body's: On-prem says 200 and ``failed``."""
-    said = _STATUS_WORDS.get(_word(word))
+    said = _STATUS_WORDS.get(word(value))
     if http_status == HTTPStatus.GONE:
         return ServiceStatus.EXPIRED
     if http_status == HTTPStatus.PARTIAL_CONTENT:
@@ -193,7 +207,7 @@ def _status(http_status: int, word: Any) -> ServiceStatus:
 
 
 def _utterances(value: Any) -> Iterator[Utterance]:
-    for entry in _dicts(value):
+    for entry in dicts(value):
         if words := text(entry.get("text")):
             yield Utterance(words, number(entry.get("start_seconds")), number(entry.get("end_seconds")))
 
@@ -203,18 +217,18 @@ def _transcript(value: Any) -> str:
         return value
     if isinstance(value, list):
         return "\n".join(line for line in map(_transcript, value) if line)
-    words, speaker = text(_dict(value).get("text")), text(_dict(value).get("speaker"))
+    words, speaker = text(a_dict(value).get("text")), text(a_dict(value).get("speaker"))
     return f"{speaker}: {words}" if speaker and words else words
 
 
 def _processing_errors(value: Any) -> Iterator[ProcessingError]:
     for entry in value if isinstance(value, list) else [value]:
         if isinstance(entry, str) and entry:
-            yield ProcessingError(type="", message=entry)
+            yield ProcessingError(type="", message=remark(entry))
         elif isinstance(entry, dict) and entry:
-            missing = tuple(n for item in _list(entry.get("missing")) if (n := count(item)) is not None)
-            message = text(entry.get("message")) or _error_text(entry.get("error"))
-            yield ProcessingError(text(entry.get("type")), message, text(entry.get("file")), missing)
+            missing = tuple(n for item in a_list(entry.get("missing")) if (n := count(item)) is not None)
+            message = remark(entry.get("message")) or remark(entry.get("error"))
+            yield ProcessingError(name(entry.get("type")), message, name(entry.get("file")), missing)
 
 
 def read_ended(body: Any, asked_id: str) -> SessionEnded:
@@ -223,7 +237,7 @@ def read_ended(body: Any, asked_id: str) -> SessionEnded:
     Raises:
         RequestRefused: it is about another session.
     """
-    answer = _about(asked_id, _dict(body))
+    answer = _about(asked_id, a_dict(body))
     return SessionEnded(count(answer.get("audio_files_received")))
 
 
@@ -233,8 +247,8 @@ def read_note(body: Any, template_id: str, asked_id: str) -> NoteAccepted:
     Raises:
         RequestRefused: it is about another session.
     """
-    answer = _about(asked_id, _dict(body))
-    return NoteAccepted(template_id, text(answer.get("document_id")))
+    answer = _about(asked_id, a_dict(body))
+    return NoteAccepted(template_id, name(answer.get("document_id")))
 
 
 def _about(asked_id: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -254,18 +268,17 @@ def read_template_list(body: Any) -> tuple[TemplateInfo, ...]:
     Raises:
         RequestRefused: it is no list.
     """
-    entries = body if isinstance(body, list) else _first_list(_dict(body), "templates", "items", "data")
+    entries = body if isinstance(body, list) else _first_list(a_dict(body), "templates", "items", "data")
     if entries is None:
         raise refused(ProblemKind.ANSWER_UNREADABLE, "no list of templates")
-    return tuple(
-        TemplateInfo(
-            template_id,
-            text(entry.get("name")) or text(entry.get("title")) or template_id,
-            text(entry.get("description")) or text(entry.get("desc")),
-        )
-        for entry in _dicts(entries)
-        if (template_id := text(entry.get("id")) or text(entry.get("template_id")))
-    )
+    return tuple(islice(_template_infos(entries), _MOST_ENTRIES))
+
+
+def _template_infos(entries: list[Any]) -> Iterator[TemplateInfo]:
+    for entry in dicts(entries):
+        if template_id := whole_name(entry.get("id")) or whole_name(entry.get("template_id")):
+            called = name(entry.get("name")) or name(entry.get("title")) or template_id
+            yield TemplateInfo(template_id, called, remark(entry.get("description")) or remark(entry.get("desc")))
 
 
 def _first_list(answer: dict[str, Any], *keys: str) -> list[Any] | None:
@@ -277,7 +290,7 @@ def read_template_results(value: Any) -> Iterator[TemplateResult]:
     if isinstance(value, dict):
         for template_id, entry in value.items():
             yield _template_result(template_id, entry)
-    for item in _dicts(value):
+    for item in dicts(value):
         if template_id := text(item.get("template_id")) or text(item.get("id")):
             yield _template_result(template_id, item)
         else:
@@ -288,16 +301,16 @@ def _template_result(template_id: str, entry: Any) -> TemplateResult:
     if not isinstance(entry, dict) or not entry.keys() & _ENTRY_MARKS:
         entry = {"data": entry}
     data = _data(entry)
-    error = _error_text(entry.get("error")) or _error_text(entry.get("errors"))
+    error = remark(entry.get("error")) or remark(entry.get("errors"))
     return TemplateResult(
-        id=template_id,
-        status=_TEMPLATE_WORDS.get(_word(entry.get("status"))) or _guessed_status(data, error),
-        name=text(entry.get("name")) or text(entry.get("title")),
+        id=name(template_id),
+        status=_TEMPLATE_WORDS.get(word(entry.get("status"))) or _guessed_status(data, error),
+        name=name(entry.get("name")) or name(entry.get("title")),
         data=data,
         error=error,
-        warnings=tuple(w for item in _list(entry.get("warnings")) if (w := _error_text(item))),
-        document_id=text(entry.get("document_id")),
-        made_by=text(entry.get("made_by")),
+        warnings=tuple(w for item in a_list(entry.get("warnings"))[:_MOST_WARNINGS] if (w := remark(item))),
+        document_id=name(entry.get("document_id")),
+        made_by=name(entry.get("made_by")),
         sources=tuple(_sources(entry.get("sources"))),
     )
 
@@ -332,94 +345,8 @@ def _json_or_text(decoded: str) -> Any:
 
 
 def _sources(value: Any) -> Iterator[Source]:
-    for entry in _dicts(value):
+    for entry in dicts(value):
         utterance = count(entry.get("utterance"))
         if utterance is not None and isinstance(entry.get("at"), str):
             start, end = number(entry.get("start_seconds")), number(entry.get("end_seconds"))
             yield Source(entry["at"], text(entry.get("statement")), utterance, start, end)
-
-
-def _error_text(value: Any) -> str:
-    """An error as text, object or list of either."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "; ".join(part for part in map(_error_text, value) if part)
-    if not isinstance(value, dict):
-        return ""
-    parts = (_error_text(value.get(key)) for key in ("display_message", "message", "msg", "code"))
-    return next((part for part in parts if part), "")
-
-
-# Values ---------------------------------------------------------------------------------------------------------
-
-
-def text(value: Any) -> str:
-    """A text, or a number as text; anything else is none."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def number(value: Any) -> float | None:
-    """A finite number, also when written as text."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        result = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return result if math.isfinite(result) else None
-
-
-def count(value: Any) -> int | None:
-    """A whole number that is not negative."""
-    result = number(value)
-    return int(result) if result is not None and result >= 0 and result == int(result) else None
-
-
-def moment(value: Any) -> float | None:
-    """Seconds since 1970 from ISO time (with or without zone: UTC), epoch seconds or milliseconds.
-
-    None for what is no time or lies outside this and the next century.
-    """
-    seconds = number(value)
-    if seconds is None and isinstance(value, str):
-        seconds = _iso_seconds(value)
-    if seconds is not None and seconds > _YEAR_2200:
-        seconds /= 1000
-    return seconds if seconds is not None and _YEAR_2000 <= seconds <= _YEAR_2200 else None
-
-
-def _iso_seconds(value: str) -> float | None:
-    try:
-        parsed = datetime.fromisoformat(value.strip())
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _word(value: Any) -> str:
-    return value.strip().lower().replace("-", "_").replace(" ", "_") if isinstance(value, str) else ""
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise refused(ProblemKind.ANSWER_UNREADABLE, "the answer is not a JSON object")
-    return body
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    return (item for item in _list(value) if isinstance(item, dict))
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(item for item in _list(value) if isinstance(item, str) and item)

@@ -25,8 +25,9 @@ from app.core.problems import ProblemKind as Kind
 from app.core.scribe import SessionResult
 from app.protocol.answer import MAX_ANSWER_BYTES, RequestRefused, parse_json
 from app.protocol.client import ScribeClient
-from app.protocol.reading import is_session_id, moment
-from app.protocol.reading import text as read_text
+from app.protocol.reading import is_session_id
+from app.protocol.values import moment
+from app.protocol.values import text as read_text
 from app.protocol.wire import Patience, Wire
 from tests.faults.mutants import GOOD, mutant
 from tests.protocol.scripted import BASE, SESSION, TOKEN, RawServer, Script, answer, kind_of

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from app.core.events import SessionCreated, Visit
 from app.core.problems import ProblemKind as Kind
 from app.core.scribe import ProcessingError, SessionResult, Source, TemplateResult, TemplateStatus, Utterance
-from app.protocol import reading
+from app.protocol import reading, values
 from app.protocol.answer import Answer, RequestRefused, parse_json
 from app.protocol.refusal import Call, refusal
 from tests.protocol.scripted import SESSION, Script, kind_of
@@ -143,7 +143,29 @@ def test_base64_is_decoded_only_where_a_field_says_so(said: dict[str, str]) -> N
     ],
 )
 def test_a_time_is_read_in_every_form(value: Any, seconds: float | None) -> None:
-    assert reading.moment(value) == seconds
+    assert values.moment(value) == seconds
+
+
+def test_a_name_is_no_page_and_a_few_notes_are_no_hundreds() -> None:
+    page = "x" * 100_000
+    result = session(
+        transcript=page,
+        transcript_by=page,
+        message=page,
+        processing_errors=[{"message": page, "file": page}] * 1000,
+        templates=[
+            {f"t{n}": {"data": page, "name": page, "made_by": page, "warnings": [page] * 99}} for n in range(99)
+        ],
+    )
+    assert (len(result.transcript), len(result.transcript_by), len(result.message)) == (100_000, 300, 500)
+    assert (len(result.processing_errors), len(result.templates)) == (500, 20)
+    note = result.templates[0]
+    assert (note.id, len(note.name), len(note.made_by), len(note.warnings)) == ("t0", 300, 300, 10)
+    assert note.name.endswith("…")
+    assert note.data == page
+    assert len(result.raw["templates"]) == 99
+    # What is to be said to the service again is there whole or not at all.
+    assert reading.read_template_list([{"id": page, "name": "a"}, {"id": "soap"}])[0].id == "soap"
 
 
 def test_hostile_json_is_refused_or_made_harmless() -> None:
