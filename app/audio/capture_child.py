@@ -316,7 +316,7 @@ class _Recording:
 
     def on_app_gone(self) -> None:
         """Nobody is left to write to."""
-        if self._is_ending or not self._survivor.is_able:
+        if not self._survivor.is_able:
             os._exit(0)
         self._survivor.on_app_gone()
         self._queue.put(_Mark.LOOK_AGAIN)
@@ -327,6 +327,7 @@ class _Recording:
             if isinstance(item, _Heard):
                 self._taken_bytes += len(item.frames)
                 self._pass_on(item, records)
+            self._survivor.go_on()
             if self._survivor.is_over:
                 return
         if self._survivor.is_recording:

@@ -1,40 +1,65 @@
 """What a capture process recorded after its app had died: taken over by the next app.
 
-Runs on whichever thread calls it; waiting is for workers.
+Runs on whichever thread calls it; waiting is for whoever can afford it.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from app.audio.signal import Block, Conditioner, Samples
-from app.audio.survivor import FORM, LIVE, STOP
+from app.audio.survivor import FORM, LIVE, LOCK, STOP, hold
 
-_LOOK_SECONDS = 0.05
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.02
+_KILL_SECONDS = 1.0
 
 
 def end_orphan(path: Path, timeout_seconds: float = 2.0) -> bool:
-    """Ask the process that records to this path to end; whether it has, or there is none.
+    """See to it that no process records to this path any more; whether the last one has ended in order.
 
-    One that was killed leaves its file under the name of one at work: that is put right here once it has had its
-    time to answer.
+    One that does not end when it is asked to is killed. What it wrote then lies under the name of one at work: that
+    is put right here.
     """
-    live, stop = Path(f"{path}{LIVE}"), Path(f"{path}{STOP}")
-    if not live.exists():
-        return True
-    stop.touch()
-    ends_at = time.monotonic() + timeout_seconds
-    while live.exists() and time.monotonic() < ends_at:
-        time.sleep(_LOOK_SECONDS)
+    live, stop, lock = (Path(f"{path}{ending}") for ending in (LIVE, STOP, LOCK))
+    if lock.exists() and not _is_free(lock, 0.0):
+        stop.touch()
+        if not _is_free(lock, timeout_seconds):
+            _kill(lock)
     has_ended = not live.exists()
     if not has_ended:
         live.replace(path)
-    stop.unlink(missing_ok=True)
+    for mark in (stop, lock):
+        mark.unlink(missing_ok=True)
     return has_ended
+
+
+def _is_free(lock: Path, timeout_seconds: float) -> bool:
+    ends_at = time.monotonic() + timeout_seconds
+    while (descriptor := hold(lock)) is None:
+        if time.monotonic() >= ends_at:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    os.close(descriptor)
+    return True
+
+
+def _kill(lock: Path) -> None:
+    """End the process whose number is in its lock: nobody else holds that."""
+    _log.warning("A capture process did not end when it was asked to")
+    with suppress(OSError, ValueError):
+        os.kill(int(lock.read_bytes()), getattr(signal, "SIGKILL", signal.SIGTERM))
+    _is_free(lock, _KILL_SECONDS)
 
 
 def orphan_blocks(records: Iterable[bytes]) -> Iterator[tuple[int, float, Block]]:
@@ -44,17 +69,22 @@ def orphan_blocks(records: Iterable[bytes]) -> Iterator[tuple[int, float, Block]
         yield rate_hz, at, np.frombuffer(record, np.int16, offset=FORM.size).reshape(-1, channels)
 
 
-def orphan_samples(records: Iterable[bytes], after: float) -> Iterator[tuple[float, Samples]]:
-    """Samples, and the wall time at their end, of what was heard later than ``after``.
+def orphan_samples(
+    records: Iterable[bytes], after: float, until: float = math.inf
+) -> Iterator[tuple[float, Samples]]:
+    """Samples, and the wall time at their end, of what the app had not kept yet, as far as ``until``.
 
-    The app had most of the first blocks already; the time at which its own last sample was heard tells which.
+    ``after`` is the wall time at the end of the last block that it had kept, from which that block is known again.
+    Where it is not among these, all of them came later. Later times would tell less: a clock may be set back.
     """
+    blocks = list(orphan_blocks(records))
+    kept = [number for number, (_, at, _) in enumerate(blocks, 1) if at == after]
     conditioner: Conditioner | None = None
-    at = after
-    for rate_hz, at, block in orphan_blocks(records):
+    for rate_hz, at, block in blocks[kept[-1] if kept else 0 :]:
         conditioner = conditioner or Conditioner(rate_hz)
-        fresh = min(len(block), round((at - after) * rate_hz))
-        if fresh > 0:
-            yield at, conditioner.push(block[len(block) - fresh :])
-    if conditioner:
-        yield at, conditioner.flush()
+        late_seconds = min(max(0.0, at - until), len(block) / rate_hz)
+        wanted = len(block) - math.ceil(late_seconds * rate_hz)
+        if wanted > 0:
+            yield at, conditioner.push(block[:wanted])
+    if conditioner and len(rest := conditioner.flush()):
+        yield blocks[-1][1], rest

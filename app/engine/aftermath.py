@@ -1,68 +1,51 @@
 """What the capture process recorded after the app had died, brought into the visit at the next start.
 
-Runs on the engine's thread, before anything else is done about the session.
+Runs on the engine's thread, before anything else is done about the session. A crash in the middle does no harm: the
+spool tells how far it had come, and the rest is brought in at the start after that.
 """
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from app.audio.signal import Conditioner, Samples
-from app.audio.survivor import FORM, LIVE, PURPOSE, STOP
+from app.audio.orphan import end_orphan, orphan_samples
+from app.audio.signal import Samples
+from app.audio.survivor import PURPOSE
+from app.core.recording import SAMPLE_RATE_HZ
+from app.store.durable import sync_folder
 from app.store.sealed import SealedLog
 from app.store.spool import Spool
 
-_log = logging.getLogger(__name__)
-
-_END_SECONDS = 2.0
-_LOOK_SECONDS = 0.02
+_APPEND_SAMPLES = SAMPLE_RATE_HZ
 
 
-def bring_in(spool: Spool, path: Path, key: bytes) -> None:
-    """Add to a spool what was recorded behind its end, and remove the file.
+def bring_in(spool: Spool, path: Path, until: float) -> float:
+    """Add to a spool what was recorded behind its end, and remove the file; the time to which that went, or 0.
+
+    ``until`` is when the visit was paused or stopped, if it was: what was heard after that is nobody's.
 
     Raises:
-        OSError: the disk refuses; to be called again.
+        OSError: the disk refuses; to be called again, with the spool opened anew.
     """
-    _end(path)
+    end_orphan(path)
     if not path.exists():
-        return
-    log = SealedLog(path, key, PURPOSE)
-    try:
-        for samples, at in _recorded(log, after=spool.last_written_at):
-            spool.append(samples.astype("<i2", copy=False).tobytes(), at)
-    finally:
-        log.close()
+        return 0.0
+    at = kept_until = spool.heard_until
+    records = [record.body for record in SealedLog(path, spool.key, PURPOSE).records()]
+    pending: list[Samples] = []
+    for at, samples in orphan_samples(records, kept_until, until):
+        pending.append(samples)
+        if sum(map(len, pending)) >= _APPEND_SAMPLES:
+            _append(spool, pending, at)
+    if pending:
+        _append(spool, pending, at)
     path.unlink()
+    sync_folder(path.parent)
+    return at
 
 
-def _end(path: Path) -> None:
-    """Ask a capture process that is still at it to stop; one that does not answer has died."""
-    live, stop = path.with_name(path.name + LIVE), path.with_name(path.name + STOP)
-    if not live.exists():
-        return
-    stop.touch()
-    ends_at = time.monotonic() + _END_SECONDS
-    while live.exists() and time.monotonic() < ends_at:
-        time.sleep(_LOOK_SECONDS)
-    if live.exists():
-        _log.warning("A capture process had died, too")
-        live.replace(path)
-    stop.unlink()
-
-
-def _recorded(log: SealedLog, after: float) -> Iterator[tuple[Samples, float]]:
-    """Blocks that were complete after ``after``, as samples, with the time of the last one's end."""
-    conditioner: Conditioner | None = None
-    for record in log.records():
-        rate_hz, channels, at = FORM.unpack_from(record.body)
-        if at <= after:
-            continue
-        conditioner = conditioner or Conditioner(rate_hz)
-        block = np.frombuffer(record.body, np.int16, offset=FORM.size).reshape(-1, channels)
-        yield conditioner.push(block), at
+def _append(spool: Spool, pending: list[Samples], at: float) -> None:
+    spool.append(np.concatenate(pending).astype("<i2", copy=False).tobytes(), at)
+    pending.clear()

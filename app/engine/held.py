@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,10 +14,10 @@ from app.audio.capture import Capture
 from app.audio.keeping import seal_samples
 from app.audio.microphone import Will
 from app.audio.source import Source
-from app.core.events import CaptureInterrupted, ChunkSealed, Command, Event, SessionId
+from app.core.events import CaptureInterrupted, ChunkSealed, Command, Discard, Event, Pause, SessionId, Stop
 from app.core.problems import Problem, ProblemKind
 from app.core.session import NotAllowed, Session
-from app.core.views import SessionView
+from app.core.views import Phase, SessionView
 from app.engine.aftermath import bring_in
 from app.store.keys import Keys, KeysLocked
 from app.store.spool import Spool, SpoolDamaged, SpoolInUse
@@ -137,13 +138,21 @@ class Held:
         Raises:
             OSError: the disk will not take a chunk of what was captured last.
         """
-        bring_in(self.spool, self.will.path, self.will.key)
+        heard_until = bring_in(self.spool, self.will.path, self._wanted_until)
         if self.session.is_capture_open or self.session.phase.is_live:
             self._seal_rest()
         self._tell_chunks()
         if self.session.is_capture_open:
-            self.handle(CaptureInterrupted(self.spool.last_written_at))
+            self.handle(CaptureInterrupted(max(heard_until, self.spool.last_written_at)))
         return self.session.resume()
+
+    @property
+    def _wanted_until(self) -> float:
+        """Until when the visit was to be recorded, as far as the journal knows."""
+        if self.session.phase is Phase.RECORDING:
+            return math.inf
+        ends = (event.at for event in self.spool.events if isinstance(event, (Pause, Stop, Discard)))
+        return max(ends, default=math.inf)
 
     def seal_rest(self) -> list[Command]:
         """Make chunks of what a take that broke off has left on the disk, so that the next one begins behind it.

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.events import Event, Request, RequestFailed
+from app.core.events import ChunkSealed, Event, Request, RequestFailed
 from app.store.sealed import Record, SealedLog, is_torn
 
 _CLOCK = struct.Struct("<d")
@@ -69,7 +69,7 @@ class Journal:
         self.events: list[Event] = []
         """What was in the journal when it was opened."""
         self.last_written_at = 0.0
-        """When the last of that was written."""
+        """When the last of that was written, save for chunks: after a crash those are made late."""
         self._path = path
         self._wall_clock = wall_clock
         self._log = SealedLog(path, key, "journal")
@@ -83,7 +83,8 @@ class Journal:
                 self._set_aside(last)
                 return
             self.events.append(event)
-            self.last_written_at = _CLOCK.unpack_from(record.body)[0]
+            if not isinstance(event, ChunkSealed):
+                self.last_written_at = _CLOCK.unpack_from(record.body)[0]
             last = record
         if self._path.exists() and not is_torn(self._path.read_bytes()[last.ends_at if last else 0 :]):
             self._set_aside(last)

@@ -147,7 +147,12 @@ class Spool:
     @property
     def last_written_at(self) -> float:
         """When anything last reached the disk before the spool was opened, seconds since 1970 UTC, or 0."""
-        return max(self._journal.last_written_at, self._find().at)
+        return max(self._journal.last_written_at, self.heard_until)
+
+    @property
+    def heard_until(self) -> float:
+        """When the last sample was heard that was captured before the spool was opened, or 0."""
+        return self._find().at
 
     # Captured samples ---------------------------------------------------------------------------------------------
 
