@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.audio.source import Source
 from app.core.events import FILE, MICROPHONE, Visit
-from app.core.problems import Problem
+from app.core.problems import Problem, ProblemKind
 from app.core.session import NotAllowed
 from app.core.settings import LOCAL_SERVICE
 from app.core.views import (
@@ -122,7 +122,7 @@ class Engine:
     # The thread -------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._loop.guard(self._begin)
+        self._begin()
         self._publish_view()
         while self._loop.work():
             self._loop.guard(self._settle)
@@ -130,11 +130,21 @@ class Engine:
         self._end()
 
     def _begin(self) -> None:
-        self._vault.begin()
-        self._listening.look()
-        self._connections.use(self._settings.service_id)
-        self._places.sessions.mkdir(mode=0o700, exist_ok=True)
-        self._household.begin()
+        """Every step is taken, whatever became of the one before: a folder that cannot be written must be told of."""
+        for step in (
+            self._vault.begin,
+            self._household.begin,
+            self._listening.look,
+            partial(self._connections.use, self._settings.service_id),
+            self._make_folder,
+        ):
+            self._loop.guard(step)
+
+    def _make_folder(self) -> None:
+        try:
+            self._places.sessions.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            self._problem = Problem(ProblemKind.FOLDER_UNSAFE, disk_problem(error).detail)
 
     def _on_open(self) -> None:
         """More can be read than before."""

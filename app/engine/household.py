@@ -6,6 +6,7 @@ to the engine's thread; what the disk may keep waiting is found out by workers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,21 +34,26 @@ class Household:
         self._loop = loop
         self._sessions = sessions
         self._reserve = Reserve(places.home)
-        self._refusal = ""
+        self._refusal: str | None = None
+        """None until it was looked at."""
         self.storage = StorageView()
         self.stored: StoredView | None = None
         """What was found stored, when somebody asked last."""
 
     def begin(self) -> None:
         """Look at the folder and at the disk, and hold a little of it back."""
-        self._loop.submit(partial(self._world.folder_refusal, self._places.home), self._on_refusal)
-        self._look()
+        self._look_again()
 
     # Space --------------------------------------------------------------------------------------------------------
 
+    def _look_again(self) -> None:
+        if self._refusal != "":  # What is in order stays so; what is not may be put in order meanwhile.
+            self._loop.submit(partial(self._world.folder_refusal, self._places.home), self._on_refusal)
+        self._look()
+
     def _on_refusal(self, refusal: str) -> None:
         self._refusal = refusal
-        self._look()
+        self.storage = replace(self.storage, refusal=refusal, folder=str(self._places.home))
 
     def _look(self) -> None:
         self._loop.submit(partial(self._find_space, is_live=self._sessions.is_live), self._on_space)
@@ -58,9 +64,9 @@ class Household:
         return self._world.free_bytes(self._places.home)
 
     def _on_space(self, free_bytes: int | None) -> None:
-        self.storage = storage_view(free_bytes, refusal=self._refusal, folder=str(self._places.home))
+        self.storage = storage_view(free_bytes, refusal=self._refusal or "", folder=str(self._places.home))
         pause = _LOOK_WHILE_RECORDING_SECONDS if self._sessions.is_live else _LOOK_SECONDS
-        self._loop.set_timer(_LOOK, pause, self._look)
+        self._loop.set_timer(_LOOK, pause, self._look_again)
 
     def release_reserve(self) -> None:
         """The disk is full in the middle of a visit: give it what was held back for that."""

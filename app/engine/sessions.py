@@ -183,7 +183,7 @@ class Sessions:
         self._shelved = {view.id: view for view in self._vault.library.sessions()}
         self.sealed.clear()
         settled = self._vault.library.settled_ids()
-        for folder in sorted(self._folder.iterdir()):
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if folder.name not in self._held and folder.name not in settled:
                 self._loop.guard(partial(self._take_up, folder))
 

@@ -6,13 +6,15 @@ thread.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from app.core.problems import Problem
+from app.core.problems import Problem, ProblemKind
 from app.core.views import KeyState, KeysView
+from app.engine.held import disk_problem
 from app.engine.loop import Job, Loop
 from app.engine.world import World
 from app.store.audit import Action, Audit
@@ -20,6 +22,8 @@ from app.store.keys import Answer, Keys
 from app.store.library import Library
 from app.store.places import Places
 from app.store.spool import sealed_to
+
+_log = logging.getLogger(__name__)
 
 _ASK_AGAIN_SECONDS = 15.0
 _ASK = ("", "keystore")
@@ -39,6 +43,7 @@ class Vault:
         self._on_open = on_open
         self._is_asking = False
         self._service_key = secrets.token_bytes(32)
+        self._audit: Audit | None = None
         self._opened = ""
         """Id of the key that the library was opened with."""
 
@@ -48,8 +53,14 @@ class Vault:
         if not self._places.keys.exists():  # It may be gone while what it guards is not.
             self.keys.expect(sealed_to(self._places.sessions))
         self.library = Library.open(None, None)
-        self._audit = Audit(self._places.audit, None)
+        self._open_audit()
         self.ask()
+
+    def _open_audit(self) -> None:
+        try:
+            self._audit = Audit(self._places.audit, None)
+        except OSError as error:  # Whoever looks at the folder says so; it keeps nothing else from being done.
+            _log.warning("No audit log is kept: %s", type(error).__name__)
 
     # What there is ------------------------------------------------------------------------------------------------
 
@@ -80,7 +91,11 @@ class Vault:
 
     def note(self, action: Action, subject: str = "", detail: str = "") -> None:
         """Put something down in the audit log; a disk that refuses keeps nothing else from being done."""
-        self._loop.guard(partial(self._audit.note, action, subject, detail))
+        try:
+            if self._audit:
+                self._audit.note(action, subject, detail)
+        except OSError as error:
+            _log.warning("Something is missing in the audit log: %s", type(error).__name__)
 
     # Unlocking ----------------------------------------------------------------------------------------------------
 
@@ -114,7 +129,12 @@ class Vault:
     def _take(self, answer: Answer) -> None:
         self._is_asking = False
         before = self.keys.view().state
-        has_changed = self.keys.take(answer)
+        try:
+            has_changed = self.keys.take(answer)
+        except OSError as error:
+            # It is at hand all the same, and the keystore is asked again so that it is written down.
+            self._loop.report(Problem(ProblemKind.FOLDER_UNSAFE, disk_problem(error).detail))
+            has_changed = True
         state = self.keys.view().state
         if state is not before:
             self.note(Action.KEYS, detail=state)
@@ -138,7 +158,7 @@ class Vault:
         meanwhile, self.library = self.library, Library.open(self._places.library(self._opened), key)
         self._loop.guard(partial(self.library.take_over, meanwhile))
         meanwhile.close()
-        if audit_key := self.keys.derive("audit"):
+        if self._audit and (audit_key := self.keys.derive("audit")):
             self._audit.use_key(audit_key)
 
     def view(self, sealed_session_count: int) -> KeysView:
@@ -149,4 +169,5 @@ class Vault:
         """Let go of the files."""
         self._loop.cancel_timer(_ASK)
         self.library.close()
-        self._audit.close()
+        if self._audit:
+            self._audit.close()
