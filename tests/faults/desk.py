@@ -21,13 +21,17 @@ from app.core.events import Patient, SessionId, Stop, Visit
 from app.core.settings import Settings
 from app.core.views import AppView, Phase, SessionView
 from app.engine.world import World
+from app.store.keys import Keys
+from app.store.library import Library
 from app.store.places import Places
 from app.store.remembered import save_settings
-from tests.engine.stand_ins import Desk, Microphone
+from tests.engine.stand_ins import PATIENCE_SECONDS, Desk, Microphone, StandInKeystore
 from tests.rig.answers import Kept, Scribe
 
 TOKEN = "token-that-nobody-may-see"
 RATE_HZ = 16_000
+BLOCK = 4000
+"""Samples that come at once from the microphone."""
 PATIENT = Patient(label="Anandhi Subramaniam", id="MRN-55091")
 
 
@@ -42,8 +46,10 @@ def speech(seconds: float, seed: int = 0) -> Samples:
 class FaultDesk(Desk):
     """One computer that is to deliver to ``url``."""
 
-    def __init__(self, home: Path, url: str) -> None:
+    def __init__(self, home: Path, url: str, keystore: Path | None = None) -> None:
         super().__init__(home)
+        if keystore is not None:
+            self.keystore = StandInKeystore(keystore)
         self.url = url
         self.wall_clock: Callable[[], float] = time.time
         self.token = TOKEN
@@ -75,10 +81,29 @@ class FaultDesk(Desk):
 
     def speak(self, session_id: SessionId, seconds: float) -> None:
         """Say something; all of it is on the disk when this returns."""
+        self.begin_to_speak(session_id, seconds)
+        self._microphones[session_id].await_kept()
+
+    def begin_to_speak(self, session_id: SessionId, seconds: float) -> None:
+        """Say something; it is taken in as fast as the app can."""
         samples = speech(seconds, seed=len(self.said[session_id]) + 1000 * list(self.said).index(session_id))
         self.said[session_id].append(samples)
         self._microphones[session_id].speak(samples)
-        self._microphones[session_id].await_kept()
+
+    def kept_samples(self, session_id: SessionId, at_least: int) -> int:
+        """How much is on the disk, once that is so much at least."""
+        microphone = self._microphones[session_id]
+        with microphone._moved:
+            assert microphone._moved.wait_for(lambda: microphone._done_with * BLOCK >= at_least, PATIENCE_SECONDS)
+            return microphone._done_with * BLOCK
+
+    def keep_token(self, token: str) -> None:
+        """Sign in at the service from elsewhere on this computer."""
+        keys = Keys(self.places.keys)
+        keys.take(keys.ask(self.keystore, "")())
+        library = Library.open(self.places.library(keys.key_id), keys.derive("library"))
+        library.keep_token(self.url, token)
+        library.close()
 
     def stop(self, session_id: SessionId) -> None:
         """Press Stop."""

@@ -26,7 +26,7 @@ from app.core.views import Phase, SessionView
 from app.protocol.answer import RequestRefused
 from tests.faults.desk import PATIENT, FaultDesk, assert_delivered, assert_delivered_as_one, heard
 from tests.protocol.scripted import SESSION, Script
-from tests.rig.answers import Kept, Kind, Reply, Scribe, error, reply
+from tests.rig.answers import Asked, Kept, Kind, Reply, Scribe, error, reply
 
 OTHERS = "The lump is on the left side, says somebody else."
 
@@ -142,6 +142,30 @@ def wait_for_next_try(desk: FaultDesk, session_id: SessionId) -> float:
 
 
 # Refused ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("S3")
+def test_a_refused_sign_in_is_renewed_once_for_all_who_wait(desk: FaultDesk, scribe: Scribe) -> None:
+    scribe.discovery["capabilities"]["max_chunk_duration_seconds"] = 2
+    desk.token = ""
+    desk.switch_on()
+    desk.await_service()
+    session_id = desk.begin()
+    desk.speak(session_id, 3)
+    desk.session(session_id, lambda s: s.is_created and s.seconds_to_upload == 0)
+    looked = len(scribe.asked_for(Kind.DISCOVER))
+    desk.keep_token("renewed")
+    scribe.tokens = {"renewed"}
+    desk.speak(session_id, 6)
+    desk.stop(session_id)
+    desk.completed(session_id)
+    assert_delivered_as_one(desk, scribe, session_id)
+    assert len(scribe.asked_for(Kind.DISCOVER)) == looked + 1, "connected anew once"
+    assert any(has_token(asked) for asked in scribe.asked_for(Kind.UPLOAD))
+
+
+def has_token(asked: Asked) -> bool:
+    return asked.headers.get("authorization") == "Bearer renewed"
 
 
 @pytest.mark.fault("S4")

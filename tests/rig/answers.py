@@ -144,6 +144,8 @@ class Scribe:
         """Looks at a request and has it answered otherwise, if it says so."""
         self.alters: dict[Kind, dict[str, Any]] = {}
         """Fields of the usual answers that are otherwise."""
+        self.clock: Callable[[], float] = time.time
+        """The service's own."""
         self.session_seconds = 3600.0
         """How long a session lives, as it tells."""
         self._next: dict[Kind, deque[Reply]] = defaultdict(deque)
@@ -257,7 +259,7 @@ class Scribe:
         if session_id in self.sessions:
             return error(409, "session_exists")
         self.sessions[session_id] = Kept(session_id, request)
-        expires_at = time.time() + self.session_seconds
+        expires_at = self.clock() + self.session_seconds
         return reply(201, {"session_id": session_id, "status": "created", "expires_at": expires_at})
 
     def _upload(self, kept: Kept, asked: Asked) -> Reply:
@@ -379,6 +381,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _usual(self, answer: Reply) -> Iterator[tuple[str, str]]:
         yield "Content-Type", "application/json"
         yield "Content-Length", str(len(answer.body))
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """What time the service says that it is."""
+        return super().date_time_string(self.server.scribe.clock() if timestamp is None else timestamp)
 
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""

@@ -74,6 +74,7 @@ class FaultProxy:
         self.seen: list[str] = []
         """The lines of all requests that came: ``POST /v1/sessions``."""
         self.connections = 0
+        self.changed = threading.Condition()
         self._rules: list[Rule] = []
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -111,6 +112,11 @@ class FaultProxy:
         rule = Rule(mode, when, times, seconds, bytes_per_second)
         self._rules.insert(0, rule)
         return rule
+
+    def until(self, is_so: Callable[[], object], seconds: float = 20.0) -> None:
+        """Wait until it is so; it is looked at with each request."""
+        with self.changed:
+            assert self.changed.wait_for(is_so, seconds), f"it never came to that; seen: {self.seen[-20:]}"
 
     def calm(self) -> None:
         """Pass everything again; those that suffer already are hung up on."""
@@ -161,8 +167,10 @@ class FaultProxy:
         head = await reader.readuntil(b"\r\n\r\n")
         line = head.split(b"\r\n", 1)[0].decode("latin-1").rpartition(" ")[0]
         rule = next((r for r in self._rules if r.takes(line)), Rule(Mode.PASS))
-        rule.suffered += 1
-        self.seen.append(line)
+        with self.changed:
+            rule.suffered += 1
+            self.seen.append(line)
+            self.changed.notify_all()
         if rule.mode is Mode.RESET:
             return _reset(writer)
         size = _content_length(head)
