@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QLayout,
     QLayoutItem,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -99,17 +98,6 @@ def card(spacing: int = 12) -> tuple[QFrame, QVBoxLayout]:
     column.setContentsMargins(theme.px(20), theme.px(16), theme.px(20), theme.px(16))
     column.setSpacing(theme.px(spacing))
     return frame, column
-
-
-def scrolled(content: QWidget) -> QScrollArea:
-    """The content with a scroll bar when there is not enough room, which large text makes likely."""
-    content.setObjectName("scrolled")
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    area.setWidget(content)
-    return area
 
 
 def beside_the_text(area: QAbstractScrollArea) -> int:

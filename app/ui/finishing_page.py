@@ -15,10 +15,11 @@ from app.core.events import Discard, Intent
 from app.core.scribe import TemplateStatus
 from app.core.views import Phase, SessionView
 from app.ui import theme
-from app.ui.controls import button, card, identify, label, on_click, scrolled, set_visible_text
+from app.ui.controls import button, card, identify, label, on_click, set_visible_text
 from app.ui.icons import Shape
 from app.ui.live_transcript import LiveTranscriptCard
 from app.ui.phrases import length, pieces, session_title, state_of, time_of_day, tr
+from app.ui.scrolling import Scrolled
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class FinishingPage(QFrame):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(0)
-        page.addWidget(scrolled(content), 1)
+        page.addWidget(Scrolled(content), 1)
         page.addWidget(self._footer())
 
     def _footer(self) -> QFrame:

@@ -36,11 +36,12 @@ from app.core.views import (
 )
 from app.ui import theme
 from app.ui.chips import Chips
-from app.ui.controls import Choice, FlowRow, button, card, identify, label, on_click, scrolled, set_visible_text
+from app.ui.controls import Choice, FlowRow, button, card, identify, label, on_click, set_visible_text
 from app.ui.icons import icon
 from app.ui.level_meter import LevelMeter
 from app.ui.microphone_choice import chosen, offers, with_choice
 from app.ui.phrases import language_name, sexes, template_name
+from app.ui.scrolling import Scrolled
 
 _PRACTICE_PACE = 4.0
 """The sample is played faster than it was spoken, so that the note is there within a minute."""
@@ -131,7 +132,7 @@ class ReadyPage(QFrame):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(0)
-        page.addWidget(scrolled(content), 1)
+        page.addWidget(Scrolled(content), 1)
         page.addWidget(self._footer())
 
     def _visit_card(self) -> QFrame:

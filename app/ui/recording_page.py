@@ -14,13 +14,14 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 from app.core.events import Discard, Intent, Pause, Resume, Stop
 from app.core.views import AppView, ChangeSettings, Gap, Level, Phase, SessionView, Wish
 from app.ui import theme
-from app.ui.controls import FlowRow, button, card, identify, label, on_click, restyle, scrolled, set_visible_text
+from app.ui.controls import FlowRow, button, card, identify, label, on_click, restyle, set_visible_text
 from app.ui.icons import Shape, icon
 from app.ui.level_meter import LevelMeter
 from app.ui.live_transcript import LiveTranscriptCard
 from app.ui.microphone_choice import open_menu, with_choice
 from app.ui.phrases import clock_time, gap_on_the_clock, gap_words, session_title, state_of, where_audio
 from app.ui.plain import shown_name
+from app.ui.scrolling import Scrolled
 
 _GAPS_SHOWN = 4
 
@@ -95,7 +96,7 @@ class RecordingPage(QFrame):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(0)
-        page.addWidget(scrolled(content), 1)
+        page.addWidget(Scrolled(content), 1)
         page.addWidget(self._footer())
 
     def _head_row(self) -> QHBoxLayout:

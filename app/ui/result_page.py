@@ -26,7 +26,7 @@ from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark, transcript_lines
 from app.core.views import AppView, Phase, SessionView
 from app.ui import theme
-from app.ui.controls import FlowRow, button, caption, identify, label, on_click, scrolled, set_visible_text
+from app.ui.controls import FlowRow, button, caption, identify, label, on_click, set_visible_text
 from app.ui.document_view import DocumentView, Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
@@ -45,6 +45,7 @@ from app.ui.phrases import (
     tr,
 )
 from app.ui.plain import shown
+from app.ui.scrolling import Scrolled
 
 TRANSCRIPT = "transcript"
 _CONFIRMATION_MS = 4000
@@ -124,7 +125,7 @@ class ResultPage(QFrame):
         column.addWidget(panel, 1)
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
-        page.addWidget(scrolled(content))
+        page.addWidget(Scrolled(content))
 
     # Wishes --------------------------------------------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class ResultPage(QFrame):
         for tab in self._tabs.values():
             self._group.removeButton(tab)
             self._tab_row.flow.removeWidget(tab)
-            tab.setParent(None)
+            tab.hide()
             tab.deleteLater()
         for panel in self._panels.values():
             self._stack.removeWidget(panel)
