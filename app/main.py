@@ -41,12 +41,19 @@ def run_window() -> NoReturn:
     bridge = Bridge()
     bridge.arrived.connect(window.render)
     window.show()
-    _AfterFirstPaint(window, lambda: backstage.open(bridge.publish))
-    door = FrontDoor(places.home, window.come_to_front, window)
-    looking = _quit_on_signals(application.quit)
+
+    def open_up() -> None:
+        FrontDoor(places.home, window.come_to_front, window)
+        backstage.open(bridge.publish)
+
+    def quit_unasked() -> None:
+        window.closing.settle()
+        application.quit()
+
+    _AfterFirstPaint(window, open_up)
+    looking = _quit_on_signals(quit_unasked)
     code = application.exec()
     looking.stop()
-    door.close()
     backstage.close()
     let_go()
     logging.shutdown()

@@ -38,7 +38,7 @@ class Chips(FlowRow):
     def _rebuild(self, entries: list[tuple[str, str]]) -> None:
         for chip in self._chips.values():
             self.flow.removeWidget(chip)
-            chip.setParent(None)
+            chip.hide()
             chip.deleteLater()
         self._chips = {}
         for key, text in entries:

@@ -1,7 +1,7 @@
 """What is at stake when the window is closed, and the question about it.
 
-Main thread. When the system logs off nobody is asked: what is recorded is on the disk already, and the rest is sealed
-by whoever listens to :attr:`Closing.logging_off`.
+Main thread. When the system logs off nobody is asked, and nothing is stopped, since a log-off may be called off: what
+is recorded is on the disk already, and the rest is sealed when the app is ended.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
@@ -70,9 +70,6 @@ def unsent_text(view: AppView) -> str:
 class Closing(QObject):
     """Whether the window may close now; asks when something is at stake."""
 
-    logging_off = Signal()
-    """The system is about to end the app: seal what is being recorded."""
-
     def __init__(self, window: QWidget, post: Callable[[Wish], None], clock: Callable[[], float]) -> None:
         super().__init__(window)
         self._window = window
@@ -116,7 +113,6 @@ class Closing(QObject):
 
     def _on_log_off(self) -> None:
         self.settle()
-        self.logging_off.emit()
         QTimer.singleShot(_LOG_OFF_MS, self, self._forget_log_off)
 
     def _forget_log_off(self) -> None:

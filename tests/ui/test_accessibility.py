@@ -9,6 +9,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
+    QApplication,
     QComboBox,
     QHeaderView,
     QLineEdit,
@@ -84,3 +85,13 @@ def test_a_row_of_the_list_says_its_state(desk: Desk) -> None:
     told = model.data(model.index(1, 0), Qt.ItemDataRole.AccessibleTextRole)
     assert "R.S." in told
     assert "Ready to read" in told
+
+
+def test_no_part_of_the_window_ever_stands_alone(desk: Desk) -> None:
+    # A screen reader counts the app's windows, then asks for one by its number: Qt does not look whether it is still
+    # there, and crashes.
+    meant = (Qt.WindowType.Popup, Qt.WindowType.ToolTip, Qt.WindowType.Dialog)
+    for state in STATES:
+        desk.show(state)
+        others = [each for each in QApplication.topLevelWidgets() if each is not desk.window]
+        assert [each for each in others if each.windowType() not in meant] == [], state
