@@ -108,6 +108,7 @@ class FaultDesk(Desk):
     def stop(self, session_id: SessionId) -> None:
         """Press Stop."""
         self.intend(session_id, Stop(self.wall_clock()))
+        self.session(session_id, lambda s: not s.phase.is_live)
 
     def visit(self, seconds: float = 5.0, patient: Patient = PATIENT) -> SessionId:
         """A whole visit, from Record to Stop."""

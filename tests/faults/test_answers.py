@@ -131,6 +131,24 @@ def test_tries_are_spread_over_the_whole_wait_so_that_clients_do_not_come_all_at
     )
 
 
+@pytest.mark.slow
+@pytest.mark.fault("S2")
+def test_many_visits_that_wait_for_a_broken_service_are_together_no_storm(on: FaultDesk, scribe: Scribe) -> None:
+    on.chance = 0.0  # Each of them would try again at once.
+    scribe.always(Kind.CREATE, Kind.UPLOAD, Kind.STATUS, Kind.END, answer=Reply(503))
+    visits = [on.visit(0.5) for _ in range(6)]
+    scribe.until(lambda: len({asked.body for asked in scribe.asked_for(Kind.CREATE)}) == len(visits))
+    began = len(scribe.asked)
+    for _ in range(20):
+        is_asked(on, scribe, after_seconds=1.0, kind=Kind.CREATE)
+    assert 15 <= len(scribe.asked) - began <= 25, "one a second, all together"
+    scribe.always(Kind.CREATE, Kind.UPLOAD, Kind.STATUS, Kind.END, answer=None)
+    on.let_pass(60)
+    for session_id in visits:
+        on.completed(session_id)
+        assert_delivered_as_one(on, scribe, session_id)
+
+
 def wait_for_next_try(desk: FaultDesk, session_id: SessionId) -> float:
     """How long the app means to wait; that time passes at once."""
     view = desk.session(session_id, lambda s: s.next_try_at and s.next_try_at > time.time())
@@ -290,6 +308,7 @@ def test_a_service_that_heard_less_than_was_sent_is_told_of_and_can_be_sent_all_
     send_again(on, scribe, session_id, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S10")
 def test_a_service_that_thinks_for_ever_is_asked_ever_more_rarely_also_after_a_restart(
     on: FaultDesk, scribe: Scribe
@@ -310,12 +329,12 @@ def test_a_service_that_thinks_for_ever_is_asked_ever_more_rarely_also_after_a_r
     on.completed(session_id)
 
 
-def is_asked(desk: FaultDesk, scribe: Scribe, after_seconds: float) -> bool:
-    """Whether the status is asked for, once that time has passed."""
-    before = len(scribe.asked_for(Kind.STATUS))
+def is_asked(desk: FaultDesk, scribe: Scribe, after_seconds: float, kind: Kind = Kind.STATUS) -> bool:
+    """Whether something is asked for, the status unless another kind is named, once that time has passed."""
+    before = len(scribe.asked_for(kind))
     desk.let_pass(after_seconds)
     with scribe.changed:
-        return scribe.changed.wait_for(lambda: len(scribe.asked_for(Kind.STATUS)) > before, 0.2)
+        return scribe.changed.wait_for(lambda: len(scribe.asked_for(kind)) > before, 0.2)
 
 
 @pytest.mark.fault("S11")

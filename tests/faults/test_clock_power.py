@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 import trustme
 
+from app.audio.signal import Block
+from app.audio.source import Stamp
 from app.core.problems import ProblemKind
 from app.core.views import Phase
+from tests.engine.stand_ins import Microphone
 from tests.faults.desk import RATE_HZ, FaultDesk, assert_delivered_as_one, heard, speech
 from tests.faults.power_victim import SPOKEN_SECONDS
 from tests.rig import power
@@ -110,6 +113,51 @@ def test_a_certificate_of_tomorrow_tells_of_a_wrong_clock(
         assert "safe on this computer" in view.problem.words.safe
         assert not scribe.sessions
         desk.switch_off()
+
+
+class Sleeper(Microphone):
+    """A microphone whose computer falls asleep between two blocks when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard_at, self._wall_time, self._asleep_seconds = 1000.0, time.time(), 0.0
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self._heard_at, self._wall_time, self._asleep_seconds)
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        block = super().read(timeout_seconds)
+        self._pass(0.25)
+        return block
+
+    def sleep(self, seconds: float) -> None:
+        self._pass(seconds)
+        self._asleep_seconds += seconds
+
+    def _pass(self, seconds: float) -> None:
+        self._heard_at += seconds
+        self._wall_time += seconds
+
+
+@pytest.mark.fault("W1")
+def test_a_sleep_in_the_middle_of_a_visit_is_a_gap_and_the_visit_goes_on(on: FaultDesk, scribe: Scribe) -> None:
+    microphone = Sleeper()
+    on.next_microphones.append(microphone)
+    session_id = on.begin()
+    on.speak(session_id, 4)
+    assert on.kept_awake == 1, "sleep is held off while it can be"
+    microphone.sleep(600)
+    on.move_clock(600)
+    on.speak(session_id, 4)
+    (gap,) = on.session(session_id, lambda s: s.gaps).gaps
+    assert gap.reason == "asleep"
+    assert gap.seconds == pytest.approx(600, abs=0.5)
+    assert gap.position_seconds == pytest.approx(4, abs=0.3)
+    on.stop(session_id)
+    on.completed(session_id)
+    assert on.kept_awake == 0
+    assert_delivered_as_one(on, scribe, session_id)
 
 
 @pytest.mark.fault("W2")

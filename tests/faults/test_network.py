@@ -15,8 +15,10 @@ import trustme
 
 from app.core.problems import ProblemKind
 from app.core.views import Phase
-from tests.faults.desk import FaultDesk, assert_delivered_as_one, heard
+from tests.faults.conftest import Watch
+from tests.faults.desk import PATIENT, TOKEN, FaultDesk, assert_delivered_as_one, heard, speech
 from tests.rig.answers import Kind, Reply, Scribe, page
+from tests.rig.canary import bytes_canary, sound_canary, text_canary
 from tests.rig.fault_proxy import FaultProxy, Mode
 from tests.rig.network import CABLE, FAR, Network
 
@@ -33,8 +35,10 @@ def afar(desk: FaultDesk, proxy: FaultProxy, scribe: Scribe) -> FaultDesk:
 
 @pytest.mark.fault("N1")
 def test_without_a_network_a_visit_is_recorded_and_its_session_is_made_later(
-    desk: FaultDesk, proxy: FaultProxy, scribe: Scribe
+    desk: FaultDesk, proxy: FaultProxy, scribe: Scribe, no_plain_text: Watch
 ) -> None:
+    no_plain_text.canaries += [text_canary(text) for text in (PATIENT.label, PATIENT.id, TOKEN, scribe.transcript)]
+    no_plain_text.canaries.append(sound_canary("what was said", speech(5)))
     proxy.go_down()
     desk.url = proxy.url
     desk.switch_on()
@@ -47,6 +51,8 @@ def test_without_a_network_a_visit_is_recorded_and_its_session_is_made_later(
     proxy.come_back()
     desk.completed(session_id)
     assert_delivered_as_one(desk, scribe, session_id)
+    chunk = scribe.only.chunks[0]
+    no_plain_text.canaries.append(bytes_canary("a chunk", chunk[len(chunk) // 2 :][:32]))
 
 
 @pytest.mark.fault("N2")
