@@ -13,9 +13,14 @@ ROOM = 200
 
 
 @pytest.fixture
-def page(qtbot: QtBot) -> Scrolled:
+def content() -> QWidget:
     content = QWidget()
     content.setMinimumSize(ROOM // 2, ROOM // 2)
+    return content
+
+
+@pytest.fixture
+def page(content: QWidget, qtbot: QtBot) -> Scrolled:
     page = Scrolled(content)
     qtbot.addWidget(page)
     page.resize(ROOM, ROOM)
@@ -27,24 +32,26 @@ def shown_bars(page: Scrolled) -> list[QScrollBar]:
     return [bar for bar in page.findChildren(QScrollBar) if bar.isVisible()]
 
 
-def test_a_bar_is_there_while_the_content_is_too_large_and_moves_it(page: Scrolled, qtbot: QtBot) -> None:
+def test_a_bar_is_there_while_the_content_is_too_large_and_moves_it(
+    page: Scrolled, content: QWidget, qtbot: QtBot
+) -> None:
     assert not shown_bars(page)
-    page.widget().setMinimumHeight(5 * ROOM)
+    content.setMinimumHeight(5 * ROOM)
     qtbot.waitUntil(lambda: len(shown_bars(page)) == 1)
     (bar,) = shown_bars(page)
     assert bar.maximum() == 4 * ROOM
     bar.setValue(ROOM)
-    assert page.widget().y() == -ROOM
+    assert content.y() == -ROOM
     page.verticalScrollBar().setValue(2 * ROOM)  # As the wheel and the focus move it.
     assert bar.value() == 2 * ROOM
-    page.widget().setMinimumHeight(ROOM // 2)
+    content.setMinimumHeight(ROOM // 2)
     qtbot.waitUntil(lambda: not shown_bars(page))
 
 
 def test_a_screen_reader_that_counts_before_a_bar_goes_asks_for_nothing_that_has_gone(
-    page: Scrolled, qtbot: QtBot
+    page: Scrolled, content: QWidget, qtbot: QtBot
 ) -> None:
-    page.widget().setMinimumSize(5 * ROOM, 5 * ROOM)
+    content.setMinimumSize(5 * ROOM, 5 * ROOM)
     qtbot.waitUntil(lambda: len(shown_bars(page)) == 2)
     area = QAccessible.queryAccessibleInterface(page)
     assert area is not None
