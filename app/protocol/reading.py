@@ -160,6 +160,7 @@ def read_created(body: Any, asked_id: str) -> SessionCreated:
         # An object here is presigned storage, which has its own way of uploading.
         upload_url=text(answer.get("upload_url")),
         expires_at=moment(answer.get("expires_at")),
+        created_at=moment(answer.get("created_at")),
     )
 
 

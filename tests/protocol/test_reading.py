@@ -258,3 +258,12 @@ def test_every_refusal_is_one_harmless_line(body: bytes, status: int, call: Call
     assert len(refused.problem.detail) <= 200
     assert "\n" not in refused.problem.detail
     assert refused.problem.detail.isprintable()
+
+
+def test_how_long_a_session_lives_is_told_by_the_services_own_clock() -> None:
+    body = {"session_id": SESSION, "created_at": "1999-01-01T00:00:00Z", "expires_at": "2026-01-01T01:00:00Z"}
+    created = reading.read_created(body | {"created_at": "2026-01-01T00:00:00Z"}, SESSION)
+    assert created.expires_at is not None
+    assert created.created_at is not None
+    assert created.expires_at - created.created_at == 3600.0
+    assert reading.read_created(body, SESSION).created_at is None  # Not a time that anything could be made at.
