@@ -74,13 +74,14 @@ def orphan_samples(
 ) -> Iterator[tuple[float, Samples]]:
     """Samples, and the wall time at their end, of what the app had not kept yet, as far as ``until``.
 
-    ``after`` is the wall time at the end of the last block that it had kept, from which that block is known again.
-    Where it is not among these, all of them came later. Later times would tell less: a clock may be set back.
+    ``after`` is the wall time at the end of the last block that it had kept, from which that block is known again: a
+    clock may have been set back since. Only where that block is not among these do later times tell the rest.
     """
     blocks = list(orphan_blocks(records))
     kept = [number for number, (_, at, _) in enumerate(blocks, 1) if at == after]
+    blocks = blocks[kept[-1] :] if kept else [block for block in blocks if block[1] > after]
     conditioner: Conditioner | None = None
-    for rate_hz, at, block in blocks[kept[-1] if kept else 0 :]:
+    for rate_hz, at, block in blocks:
         conditioner = conditioner or Conditioner(rate_hz)
         late_seconds = min(max(0.0, at - until), len(block) / rate_hz)
         wanted = len(block) - math.ceil(late_seconds * rate_hz)

@@ -102,6 +102,8 @@ class RawInputStream:
             kept = max(done, heard - int(_RING_SECONDS * self.samplerate))
             self._hand_over(kept, heard, kept > done or bool(_trouble.get("overflows")))
             done = heard
+            if done >= _trouble.get("falls_silent_after_frames", 1 << 60):
+                threading.Event().wait()
         self._finished_callback()
 
     def _hand_over(self, first: int, end: int, has_lost: bool) -> None:
