@@ -67,7 +67,7 @@ from app.engine.vault import Vault
 from app.engine.world import World
 from app.store.audit import Action
 from app.store.keys import KeysLocked
-from app.store.spool import SpoolDamaged, SpoolInUse, erase_folder
+from app.store.spool import SpoolDamaged, SpoolInUse, erase_folder, is_until_closed, keep_until_closed
 
 _log = logging.getLogger(__name__)
 
@@ -160,8 +160,12 @@ class Sessions:
     ) -> None:
         """Begin a new session."""
         session_id = SessionId("ses_" + "".join(secrets.choice(_ALPHABET) for _ in range(22)))
+        folder = self._folder / session_id
         try:
-            self._held[session_id] = Held.begin(self._folder / session_id, self._vault.keys, open_source)
+            held = Held.begin(folder, self._vault.keys, open_source)
+            if not self._vault.keys.is_durable:
+                keep_until_closed(folder)
+            self._held[session_id] = held
         except OSError as error:
             self._loop.report(disk_problem(error))
             return
@@ -183,6 +187,9 @@ class Sessions:
         self._shelved = {view.id: view for view in self._vault.library.sessions()}
         self.sealed.clear()
         settled = self._vault.library.settled_ids()
+        if self._vault.keys.is_durable:
+            for held in self._held.values():
+                self._loop.guard(partial(keep_until_closed, self._folder / held.id, is_so=False))
         for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if folder.name not in self._held and folder.name not in settled:
                 self._loop.guard(partial(self._take_up, folder))
@@ -191,7 +198,11 @@ class Sessions:
         try:
             held = Held.take_up(folder, self._vault.keys)
         except KeysLocked:
-            self.sealed.add(folder.name)
+            if is_until_closed(folder):  # Its key has gone with the app that made it.
+                erase_folder(folder)
+                self._vault.note(Action.ERASED, folder.name, "its key was kept in memory alone")
+            else:
+                self.sealed.add(folder.name)
             return
         except (SpoolInUse, SpoolDamaged, OSError) as error:
             _log.warning("A session was left alone: %s", type(error).__name__)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _HEAD = struct.Struct("<Qd")
 _BYTES_PER_SAMPLE = 2
 
+_UNTIL_CLOSED = "until-closed"
+
 
 class SpoolInUse(Exception):
     """Another ScribeDesk is at work on this session."""
@@ -326,10 +328,26 @@ def _erased_key(folder: Path) -> Path:
 
 
 def sealed_to(sessions: Path) -> Iterator[str]:
-    """Ids of the keys that the sessions in a folder are sealed to; what cannot be read tells none."""
+    """Ids of the keys that the sessions in a folder are sealed to for good; what cannot be read tells none."""
     for folder in sessions.iterdir() if sessions.is_dir() else ():
         with suppress(OSError, ValueError):
-            yield key_id_of(_read_envelope(folder))
+            if not is_until_closed(folder):
+                yield key_id_of(_read_envelope(folder))
+
+
+def keep_until_closed(folder: Path, *, is_so: bool = True) -> None:
+    """Mark a session whose key is in memory alone: a later start must know that nobody can open it. Or unmark it.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    mark = folder / _UNTIL_CLOSED
+    mark.touch(mode=0o600) if is_so else mark.unlink(missing_ok=True)
+
+
+def is_until_closed(folder: Path) -> bool:
+    """Whether a session's key was in memory alone."""
+    return (folder / _UNTIL_CLOSED).exists()
 
 
 def erase_folder(folder: Path) -> None:

@@ -18,8 +18,20 @@ from app.core.events import CheckAgain, Discard, MakeNote, Pause, Resume, Sessio
 from app.core.problems import Problem, ProblemKind
 from app.core.scribe import TemplateStatus
 from app.core.settings import LOCAL_SERVICE, Settings
-from app.core.views import ChangeSettings, ForSession, Phase, Practise, SendFiles, ServiceState, SessionView
+from app.core.views import (
+    ChangeSettings,
+    ForSession,
+    KeyState,
+    Phase,
+    Practise,
+    SendFiles,
+    ServiceState,
+    SessionView,
+    SetPassphrase,
+    UnlockWith,
+)
 from app.store.journal import encode
+from app.store.keystore import KeystoreAbsent
 from tests.audio.stand_ins import talk
 from tests.engine.stand_ins import LOCAL_COMMAND, OTHER, REMOTE, Desk, Microphone
 from tests.store.small_disk import largest_file, needs_small_disk
@@ -532,3 +544,39 @@ def test_a_service_that_is_only_starting_is_no_trouble(desk: Desk) -> None:
     recording = desk.session(visit, lambda s: s.chunks_sealed >= 2)
     assert (recording.problem, recording.is_capturing, recording.chunks_uploaded) == (None, True, 0)
     assert desk.views.until(lambda v: v.service).service.state is ServiceState.STARTING
+
+
+# Keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_recorded_without_a_keystore_is_gone_with_the_app_and_is_not_called_locked(desk: Desk) -> None:
+    desk.keystore.refusal = KeystoreAbsent
+    desk.switch_on()
+    assert desk.views.until(lambda v: v.keys.state is not KeyState.WAITING).keys.state is KeyState.SESSION_ONLY
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    finish(desk, visit)
+    desk.switch_off()
+    desk.keystore.refusal = None
+    desk.switch_on()
+    view = desk.views.until(lambda v: v.keys.state is KeyState.PROTECTED)
+    assert view.keys.sealed_session_count == 0
+    assert view.sessions == ()
+    assert list(desk.places.sessions.iterdir()) == []
+
+
+def test_what_was_recorded_before_a_passphrase_was_set_is_there_at_the_next_start(desk: Desk) -> None:
+    desk.keystore.refusal = KeystoreAbsent
+    desk.switch_on()
+    desk.views.until(lambda v: v.keys.state is KeyState.SESSION_ONLY)
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    finish(desk, visit)
+    desk.wish(SetPassphrase("a long passphrase"))
+    desk.views.until(lambda v: v.keys.state is KeyState.PASSPHRASE)
+    desk.switch_off()
+    desk.switch_on()
+    locked = desk.views.until(lambda v: v.keys.state is KeyState.LOCKED)
+    assert locked.sessions == ()
+    desk.wish(UnlockWith("a long passphrase"))
+    assert desk.completed(visit).transcript
