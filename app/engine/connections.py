@@ -227,6 +227,10 @@ class Connections:
 
     def _on_connected(self, service_id: str, token: str, connection: ScribeService) -> None:
         service = self._service(service_id)
+        if service_id != LOCAL_SERVICE and token != (wanted := self._token(service_id)) and wanted:
+            connection.close()  # The key to the token came meanwhile.
+            self._connect(Address(service_id, wanted))
+            return
         service.drop()
         service.connection, service.token = connection, token
         service.renewal.on_renewed()

@@ -42,6 +42,8 @@ class Vault:
         self._loop = loop
         self._on_open = on_open
         self._is_asking = False
+        self._has_heard = False
+        """There was an answer, or a failure, to the first question; a passphrase may have been tried with it."""
         self._service_key = secrets.token_bytes(32)
         self._audit: Audit | None = None
         self._opened = ""
@@ -72,7 +74,7 @@ class Vault:
     @property
     def is_settled(self) -> bool:
         """The keystore has been heard, or given up on for now."""
-        return self.keys.view().state is not KeyState.WAITING
+        return self._has_heard and self.keys.view().state is not KeyState.WAITING
 
     @property
     def is_durable(self) -> bool:
@@ -127,7 +129,8 @@ class Vault:
         self._loop.ask(question, self._take, self._on_failed)
 
     def _take(self, answer: Answer) -> None:
-        self._is_asking = False
+        self._is_asking, was_settled = False, self.is_settled
+        self._has_heard = True
         before = self.keys.view().state
         try:
             has_changed = self.keys.take(answer)
@@ -140,12 +143,12 @@ class Vault:
             self.note(Action.KEYS, detail=state)
         if state in _UNOPENED:
             self._loop.set_timer(_ASK, _ASK_AGAIN_SECONDS, self.ask)
-        if has_changed or before is KeyState.WAITING:
+        if has_changed or not was_settled:
             self._open_library()
             self._on_open()
 
     def _on_failed(self, problem: Problem) -> None:
-        self._is_asking = False
+        self._is_asking, self._has_heard = False, True
         self._loop.report(problem)
         self._loop.set_timer(_ASK, _ASK_AGAIN_SECONDS, self.ask)
 

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from app.audio.signal import Samples
 from app.core.events import Resume, Stop
 from app.core.problems import ProblemKind
 from app.core.storage import CRITICAL_BYTES
 from app.core.views import KeyState, Phase
 from app.engine.world import World
 from app.store import durable
+from app.store.keys import Keys
+from app.store.library import Library
+from app.store.logs import CRASH_NAME
+from app.store.migrations import STEPS
+from app.store.places import Places
 from app.store.space import folder_refusal, free_bytes
 from tests.engine.stand_ins import Desk
-from tests.faults.desk import speech
+from tests.faults.conftest import Watch
+from tests.faults.desk import PATIENT, TOKEN, FaultDesk, speech
 from tests.faults.marks import needs_root
+from tests.rig.answers import Kind, Scribe, error
+from tests.rig.canary import bytes_canary, scan, sound_canary, text_canary
 from tests.rig.volume import Volume, hold, let_go
+from tests.store.spools import damage
 
 ROOT = Path(__file__).resolve().parents[2]
 SECOND = 16_000
@@ -263,3 +278,318 @@ def test_a_folder_that_somebody_holds_for_a_moment_is_waited_for(home: Path, mon
         done = desk.completed(visit)
         assert (done.problem, done.gaps) == (None, ())
         np.testing.assert_array_equal(desk.heard(visit), spoken)
+
+
+# Disks that fail ----------------------------------------------------------------------------------------------------
+
+
+class FailingDisk:
+    """An app whose disk can be made to fail."""
+
+    def __init__(self, home: Path, pipes: Path) -> None:
+        self._pipes = pipes
+        command = ["fiu-run", "-x", "-f", str(pipes), sys.executable, "-m", "tests.faults.at_the_desk", str(home)]
+        self._app = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> FailingDisk:
+        assert self.answer() == "begins"
+        assert self.answer() == "recording"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._app.kill()
+        self._app.communicate()
+
+    def answer(self) -> str:
+        assert self._app.stdout
+        return self._app.stdout.readline().strip()
+
+    def ask(self, word: str) -> str:
+        assert self._app.stdin
+        print(word, file=self._app.stdin, flush=True)
+        return self.answer()
+
+    def fail(self, what: str) -> None:
+        """Have a call of the system fail with EIO, half of the time."""
+        self._control(f"enable_random name={what},failinfo={errno.EIO},probability=0.5")
+
+    def mend(self, what: str) -> None:
+        self._control(f"disable name={what}")
+
+    def _control(self, command: str) -> None:
+        pid = str(self._app.pid)
+        subprocess.run(
+            ["fiu-ctrl", "-f", str(self._pipes), "-c", command, pid], check=True, capture_output=True, timeout=20
+        )
+
+
+@pytest.mark.skipif(not shutil.which("fiu-run"), reason="needs fiu-utils")
+@pytest.mark.fault("D3")
+def test_a_disk_that_fails_is_told_and_nothing_is_taken_for_written_that_is_not(home: Path, tmp_path: Path) -> None:
+    what = "posix/io/sync/fdatasync"
+    with FailingDisk(home, tmp_path / "pipes") as app:
+        assert app.ask("speak") == "spoken"
+        app.fail(what)
+        for _ in range(4):
+            assert app.ask("speak") == "spoken"
+        assert app.ask("trouble") == "disk_waiting EIO"
+        app.mend(what)
+        for _ in range(2):
+            assert app.ask("speak") == "spoken"
+        assert app.ask("stop") == "whole 0 gaps None"
+
+
+# What is torn or rotten ---------------------------------------------------------------------------------------------
+
+
+class Store:
+    """What a crash left: a visit of some seconds that was not sent, and one that was."""
+
+    def __init__(self, home: Path, spoken: Samples) -> None:
+        self.home = home
+        self.spoken = spoken
+        desk = Desk(home)
+        desk.switch_on()
+        self.sent, microphone = desk.record()
+        microphone.speak(speech(1.0))
+        desk.intend(self.sent, Stop(0.0))
+        desk.completed(self.sent)
+        desk.server.held.add("create")
+        self.visit, microphone = desk.record()
+        microphone.speak(spoken)
+        microphone.await_kept()
+        self._crashed = home.with_name("crashed")
+        shutil.copytree(home, self._crashed, ignore=shutil.ignore_patterns("lock"))
+        desk.server.let_go()
+        desk.switch_off()
+
+    @property
+    def audio(self) -> Path:
+        return self.home / "sessions" / self.visit / "audio"
+
+    @property
+    def library(self) -> Path:
+        (path,) = self.home.glob("library-*.db")
+        return path
+
+    def restore(self) -> None:
+        """As it was right after the crash."""
+        shutil.rmtree(self.home)
+        shutil.copytree(self._crashed, self.home)
+
+    def send_what_is_left(self) -> Samples:
+        """Start the app on it, end the visit, and see what the service is given."""
+        desk = Desk(self.home)
+        desk.switch_on()
+        back = desk.session(self.visit, lambda s: s.phase is Phase.PAUSED)
+        assert back.is_recovered
+        desk.completed(self.sent)
+        desk.intend(self.visit, Stop(0.0))
+        desk.completed(self.visit)
+        desk.switch_off()
+        return desk.heard(self.visit)
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store(home, speech(5.0))
+
+
+@pytest.mark.fault("D6")
+def test_a_torn_last_record_costs_itself_alone(store: Store) -> None:
+    size = store.audio.stat().st_size
+    record = size // 20
+    for cut in (1, 2, record // 2, record - 1, record, record + 1):
+        store.restore()
+        with store.audio.open("r+b") as file:
+            file.truncate(size - cut)
+        lost = -(-cut // record)
+        np.testing.assert_array_equal(store.send_what_is_left(), store.spoken[: -lost * SECOND // 4])
+
+
+@pytest.mark.fault("D7")
+def test_rot_in_the_recording_costs_the_record_that_it_is_in(store: Store) -> None:
+    record = store.audio.stat().st_size // 20
+    for place in np.random.default_rng(1).integers(0, 20 * record, 4):
+        store.restore()
+        damage(store.audio, int(place))
+        left = store.send_what_is_left().copy()
+        which = slice(place // record * SECOND // 4, (place // record + 1) * SECOND // 4)
+        expected = store.spoken.copy()
+        expected[which] = 0
+        np.testing.assert_array_equal(left, expected[: len(left)])
+        assert len(left) in (len(expected), len(expected) - SECOND // 4)
+
+
+@pytest.mark.fault("D7", "D8")
+@pytest.mark.parametrize("place", [0, 20, -5000])
+def test_a_library_that_has_rotted_is_set_aside_and_the_app_records(store: Store, place: int) -> None:
+    store.restore()
+    with closing(Library.open(store.library, library_key(store))) as library:
+        assert library.problem is None
+    damage(store.library, place)
+    rotten = store.library.read_bytes()
+    desk = Desk(store.home)
+    desk.switch_on()
+    told = desk.views.until(lambda v: v.problem).problem
+    assert told
+    assert told.kind is ProblemKind.LIBRARY_SET_ASIDE
+    desk.completed(store.sent)
+    desk.session(store.visit, lambda s: s.phase is Phase.PAUSED)
+    desk.intend(store.visit, Stop(0.0))
+    desk.completed(store.visit)
+    visit, microphone = desk.record()
+    microphone.speak(speech(2.0))
+    desk.intend(visit, Stop(0.0))
+    desk.completed(visit)
+    desk.switch_off()
+    (aside,) = (p for p in store.home.glob("library-*.unreadable-*") if not p.name.endswith(("-wal", "-shm")))
+    assert aside.read_bytes() == rotten
+
+
+@pytest.mark.fault("D9")
+def test_a_newer_apps_library_is_left_untouched_and_the_app_records(store: Store) -> None:
+    store.restore()
+    with closing(
+        Library.open(store.library, library_key(store), steps=(*STEPS, ("CREATE TABLE newer (x)",)))
+    ) as newer:
+        assert newer.problem is None
+    before = {path.name: path.read_bytes() for path in store.home.glob("library-*")}
+    desk = Desk(store.home)
+    desk.switch_on()
+    told = desk.views.until(lambda v: v.problem).problem
+    assert told
+    assert told.kind is ProblemKind.LIBRARY_NEWER
+    desk.session(store.visit, lambda s: s.phase is Phase.PAUSED)
+    desk.intend(store.visit, Stop(0.0))
+    desk.completed(store.visit)
+    desk.switch_off()
+    assert {path.name: path.read_bytes() for path in store.home.glob("library-*.db")} == {
+        name: data for name, data in before.items() if name.endswith(".db")
+    }
+
+
+def library_key(store: Store) -> bytes:
+    """What the app opens its library with."""
+    keys = Keys(Places(store.home).keys)
+    keys.take(keys.ask(Desk(store.home).keystore)())
+    key = keys.derive("library")
+    assert key
+    return key
+
+
+@pytest.mark.fault("D10")
+def test_a_kill_while_the_library_is_made_leaves_one_that_can_be_used(tmp_path: Path) -> None:
+    kill_at_the_first_start(tmp_path, 3, random.Random(1))
+
+
+@pytest.mark.slow
+@pytest.mark.fault("D10")
+def test_many_kills_while_the_library_is_made_leave_ones_that_can_be_used(tmp_path: Path) -> None:
+    assert kill_at_the_first_start(tmp_path, 20, random.Random(2)) == {True, False}
+
+
+def kill_at_the_first_start(folder: Path, times: int, chance: random.Random) -> set[bool]:
+    """Kill the app at its first start, some moments after it began, and use it; whether there was a library then."""
+    had_library = set()
+    for number in range(times):
+        home = folder / str(number)
+        home.mkdir()
+        command = [sys.executable, "-m", "tests.faults.at_the_desk", str(home)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as app:
+            assert app.stdout
+            assert os.read(app.stdout.fileno(), 100).startswith(b"begins")
+            select.select([app.stdout], [], [], chance.uniform(0.0, 0.2))
+            app.kill()
+        had_library.add(any(home.glob("library-*.db")))
+        use(home)
+    return had_library
+
+
+def use(home: Path) -> None:
+    """Make a visit, and look at the next start whether it was kept."""
+    desk = Desk(home)
+    desk.switch_on()
+    desk.views.until(lambda v: v.keys.state is KeyState.PROTECTED)
+    found = desk.views.until(lambda v: v.microphones_listed).live
+    if found:
+        desk.intend(found, Stop(0.0))
+        desk.session(found, lambda s: s.phase.is_final)
+    visit, microphone = desk.record()
+    microphone.speak(speech(1.0))
+    desk.intend(visit, Stop(0.0))
+    assert desk.completed(visit).problem is None
+    desk.switch_off()
+    shutil.rmtree(home / "sessions" / visit)  # What the library has is enough.
+    desk.switch_on()
+    desk.completed(visit)
+    assert desk.views.until(lambda _: True).problem is None
+    desk.switch_off()
+
+
+# What could be left in clear ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("D12")
+def test_nothing_of_a_visit_lies_in_clear_neither_while_it_is_recorded_nor_after(
+    desk: FaultDesk, scribe: Scribe, no_plain_text: Watch
+) -> None:
+    scribe.transcript = "Palpitations after marzipan since Whitsun."
+    desk.switch_on()
+    desk.await_service()
+    visit = desk.begin()
+    desk.speak(visit, 25.0)
+    no_plain_text.canaries += [
+        text_canary(PATIENT.label),
+        text_canary(PATIENT.id),
+        text_canary(scribe.transcript),
+        text_canary("marzipan"),
+        text_canary("Note soap."),
+        text_canary(TOKEN),
+        sound_canary("the visit", desk.said[visit][0]),
+    ]
+    assert scan(no_plain_text.folders, no_plain_text.canaries) == []
+    desk.stop(visit)
+    desk.until_phase(visit, Phase.COMPLETED)
+    (chunk, *_) = scribe.only.chunks.values()
+    no_plain_text.canaries.append(bytes_canary("a chunk", chunk[2000:2200]))
+
+
+@pytest.mark.fault("D12")
+def test_a_crash_leaves_nothing_in_clear(
+    home: Path, temp: Path, tmp_path: Path, scribe: Scribe, no_plain_text: Watch
+) -> None:
+    token = "a-token-for-crash-tests-only"
+    scribe.tokens = {token}
+    spoken = speech(30.0)
+    recording = tmp_path / "visit.wav"
+    soundfile.write(recording, spoken, SECOND)
+    environment = {
+        **os.environ,
+        "SCRIBEDESK_HOME": str(home),
+        "SCRIBEDESK_PASSPHRASE": "correct horse battery",
+        "TMPDIR": str(temp),
+        "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nonexistent",
+    }
+    app = [sys.executable, "-m", "app"]
+    subprocess.run(
+        [*app, "token", scribe.url], cwd=ROOT, env=environment, input=token, text=True, check=True, timeout=60
+    )
+    scribe.always(Kind.END, answer=error(503, "busy"))
+    with subprocess.Popen(
+        [*app, "send", str(recording), "--service", scribe.url],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        scribe.until(lambda: scribe.asked_for(Kind.END))
+        running.send_signal(signal.SIGSEGV)
+    assert running.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in (home / "logs" / CRASH_NAME).read_text()
+    no_plain_text.canaries += [
+        text_canary(token),
+        text_canary("correct horse battery"),
+        text_canary(str(recording)),
+        sound_canary("the visit", spoken),
+    ]
