@@ -127,7 +127,7 @@ class Apps:
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
-        self._url = url
+        self.url = url
         self._guard = threading.Lock()
         self._started: list[App] = []
         self._mother = subprocess.Popen(
@@ -152,7 +152,7 @@ class Apps:
         with self._guard:
             home.mkdir(mode=0o700, exist_ok=True)
             news = News(self._folder / f"news-{len(self._started)}")
-            told = {"does": does, "home": str(home), "url": self._url, "news": str(news.path), **order}
+            told = {"does": does, "home": str(home), "url": self.url, "news": str(news.path), **order}
             assert self._mother.stdin
             assert self._mother.stdout
             self._mother.stdin.write(json.dumps(told) + "\n")

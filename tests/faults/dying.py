@@ -55,7 +55,7 @@ class RealDesk(FaultDesk):
         return live
 
 
-def _tell_appends(tell: Callable[[str], None]) -> None:
+def tell_appends(tell: Callable[[str], None]) -> None:
     """Tell the end of all that is on the disk, each time that some more is."""
     append = Spool.append
 
@@ -87,7 +87,7 @@ class _App:
         self._news = os.open(order["news"], os.O_WRONLY)
         self._desk = RealDesk(Path(order["home"]), order["url"])
         self._desk.will_seconds = order.get("will_seconds", 60.0)
-        _tell_appends(self._tell)
+        tell_appends(self._tell)
         if number := order.get("dies_at_sync"):
             _die_at_sync(number)
         self._session = SessionId(order.get("session", ""))
