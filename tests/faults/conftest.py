@@ -7,7 +7,7 @@ that takes more than five seconds is marked ``slow``, too.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +77,20 @@ def desk(home: Path, scribe: Scribe) -> Iterator[FaultDesk]:
     yield desk
     desk.switch_off()
     assert not desk.collisions, "a microphone was opened while another one was still open"
+
+
+@pytest.fixture
+def make_desk(home: Path) -> Iterator[Callable[[str], FaultDesk]]:
+    """Gives a computer whose app speaks to the service at an address; it is switched off in the end."""
+    made: list[FaultDesk] = []
+
+    def make(url: str) -> FaultDesk:
+        made.append(FaultDesk(home, url))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.switch_off()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def test_times_are_the_same_after_a_journey_and_in_the_night_of_the_change_to_wi
 
 @pytest.mark.fault("C3")
 def test_a_certificate_of_tomorrow_tells_of_a_wrong_clock(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_desk: Callable[[str], FaultDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
@@ -104,7 +104,7 @@ def test_a_certificate_of_tomorrow_tells_of_a_wrong_clock(
     ).configure_cert(context)
     with Scribe(context) as scribe:
         scribe.clock = lambda: time.time() + 3 * DAY
-        desk = FaultDesk(home, scribe.url)
+        desk = make_desk(scribe.url)
         desk.switch_on()
         session_id = desk.visit()
         view = desk.until_said(session_id, ProblemKind.CLOCK_WRONG)
@@ -112,7 +112,6 @@ def test_a_certificate_of_tomorrow_tells_of_a_wrong_clock(
         assert "date and time" in view.problem.words.do
         assert "safe on this computer" in view.problem.words.safe
         assert not scribe.sessions
-        desk.switch_off()
 
 
 class Sleeper(Microphone):

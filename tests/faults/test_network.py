@@ -325,30 +325,29 @@ def test_with_opus_a_line_of_64_kbit_is_faster_than_speech(network: Network, wir
 @pytest.mark.slow
 @pytest.mark.fault("N11")
 def test_a_name_server_that_never_answers_holds_nothing_up(
-    network: Network, home: Path, monkeypatch: pytest.MonkeyPatch
+    network: Network, make_desk: Callable[[str], FaultDesk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")
     network.swallow()
-    desk = FaultDesk(home, "https://scribe.clinic.example/v1")
+    desk = make_desk("https://scribe.clinic.example/v1")
     began = time.monotonic()
     desk.switch_on()
     session_id = desk.visit()
     desk.until_phase(session_id, Phase.DRAINING)
     assert time.monotonic() - began < 2.0, "nothing waits for the name"
     desk.until_said(session_id, ProblemKind.UNREACHABLE)
-    desk.switch_off()
 
 
 @pytest.mark.slow
 @pytest.mark.fault("N15")
 def test_a_computer_that_changes_networks_in_the_middle_of_a_request_sends_the_rest_from_there(
-    network: Network, home: Path, trusted: trustme.CA
+    network: Network, make_desk: Callable[[str], FaultDesk], trusted: trustme.CA
 ) -> None:
     with network.far_side():
         service = Scribe(server_side(trusted, FAR), host=FAR)
     with service as scribe:
         scribe.discovery["capabilities"]["max_chunk_duration_seconds"] = 2
-        desk = FaultDesk(home, scribe.url)
+        desk = make_desk(scribe.url)
         desk.switch_on()
         desk.await_service()
         network.narrow(64, CABLE)
@@ -359,7 +358,6 @@ def test_a_computer_that_changes_networks_in_the_middle_of_a_request_sends_the_r
         scribe.until(lambda: scribe.only.ended_with is not None, 40)
         desk.completed(session_id)
         assert_delivered_as_one(desk, scribe, session_id)
-        desk.switch_off()
 
 
 # Certificates -------------------------------------------------------------------------------------------------------
@@ -391,10 +389,10 @@ def of_an_old_kind(authority: trustme.CA) -> ssl.SSLContext:
 @pytest.mark.fault("N14")
 @pytest.mark.parametrize("set_up", [expired, for_another_host, self_signed, of_an_old_kind])
 def test_a_connection_that_is_not_secure_is_refused_and_the_visit_is_kept(
-    home: Path, trusted: trustme.CA, set_up: Callable[[trustme.CA], ssl.SSLContext]
+    make_desk: Callable[[str], FaultDesk], trusted: trustme.CA, set_up: Callable[[trustme.CA], ssl.SSLContext]
 ) -> None:
     with Scribe(set_up(trusted)) as impostor:
-        desk = FaultDesk(home, impostor.url)
+        desk = make_desk(impostor.url)
         desk.switch_on()
         session_id = desk.visit()
         view = desk.until_said(session_id, ProblemKind.INSECURE)
@@ -408,4 +406,3 @@ def test_a_connection_that_is_not_secure_is_refused_and_the_visit_is_kept(
         desk.switch_on()
         desk.completed(session_id)
         assert_delivered_as_one(desk, scribe, session_id)
-        desk.switch_off()
