@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ TimerKey = tuple[str, str]
 """Whose timer it is, and its name."""
 
 _WORKERS = 4
+_BURST = 200
 _T = TypeVar("_T")
 
 
@@ -51,16 +53,17 @@ class Loop:
     # From the loop's own thread -----------------------------------------------------------------------------------
 
     def work(self) -> bool:
-        """Wait for news or for the next timer, take in all there is; False when it is to end."""
-        try:
-            job = self._inbox.get(timeout=self._seconds_to_next())
-            while job is not None:
+        """Wait for news or for the next timer, take in what there is; False when it is to end."""
+        timeout = self._seconds_to_next()
+        with suppress(queue.Empty):
+            for _ in range(_BURST):  # Timers have their turn, too, however much there is.
+                job = self._inbox.get(timeout=timeout)
+                if job is None:
+                    return False
                 self.guard(job)
-                job = self._inbox.get_nowait()
-        except queue.Empty:
-            self._fire_timers()
-            return True
-        return False
+                timeout = 0.0
+        self._fire_timers()
+        return True
 
     def work_until(self, is_so: Callable[[], bool], timeout_seconds: float) -> bool:
         """Do nothing but jobs until it is so; whether it came to that in time."""

@@ -74,6 +74,7 @@ _log = logging.getLogger(__name__)
 _ALPHABET = string.ascii_letters + string.digits
 _BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
 """What counts on all that was captured being in chunks."""
+_PAGE = 200
 _SEEN = "newest time seen"
 _CUT = "cut again"
 _CUT_AGAIN_SECONDS = 30.0
@@ -108,9 +109,12 @@ class Sessions:
         self._on_disk_full = on_disk_full
         self._settings = Settings()
         self._seen: retention.SeenTime | None = None
+        self._older_than: float | None = None
         self._held: dict[SessionId, Held] = {}
         self._shelved: dict[SessionId, SessionView] = {}
         """Sessions that nothing more happens to by itself, as the library has them."""
+        self._shelf: tuple[SessionView, ...] | None = None
+        """The same with their delete dates; None when it has to be made anew."""
         self.sealed: set[str] = set()
         """Sessions on the disk that cannot be read for want of their key."""
 
@@ -133,9 +137,11 @@ class Sessions:
 
     def views(self) -> tuple[SessionView, ...]:
         """All sessions, newest first."""
-        views = {i: self._dated(view) for i, view in self._shelved.items()}
-        views |= {held.id: self._dated(self._view(held)) for held in self._held.values()}
-        return tuple(sorted(views.values(), key=lambda view: -(view.started_at or 0.0)))
+        at_work = [held for held in self._held.values() if held.id not in self._shelved]
+        if self._shelf is None:  # Hundreds, which change seldom.
+            self._shelf = tuple(map(self._dated, self._shelved.values()))
+        views = (*self._shelf, *(self._dated(self._view(held)) for held in at_work))
+        return tuple(sorted(views, key=lambda view: -(view.started_at or 0.0)))
 
     def _view(self, held: Held) -> SessionView:
         wait_seconds = self._loop.seconds_to((held.id, RETRY))
@@ -184,7 +190,7 @@ class Sessions:
     def take_up(self, settings: Settings) -> None:
         """Go on with what is on the disk and can be read; asked again each time that more can be."""
         self._settings, self._seen = settings, None
-        self._shelved = {view.id: view for view in self._vault.library.sessions()}
+        self._shelved, self._shelf = {view.id: view for view in self._vault.library.sessions()}, None
         self.sealed.clear()
         settled = self._vault.library.settled_ids()
         if self._vault.keys.is_durable:
@@ -238,7 +244,7 @@ class Sessions:
 
     def keep_for(self, settings: Settings) -> None:
         """Delete by these settings from now on."""
-        self._settings = settings
+        self._settings, self._shelf = settings, None
 
     def expire(self) -> None:
         """Delete what was kept for long enough, if the clock is to be believed. To be asked every ten minutes."""
@@ -248,11 +254,18 @@ class Sessions:
             self._seen = retention.SeenTime(float(seen) if seen else now)
         self._seen = self._seen.then(now)
         self._vault.library.remember(_SEEN, str(self._seen.newest_at))
-        due = retention.due(self.views(), self._settings, now, self._seen)
+        due = retention.due((*self.views(), *self._older_page()), self._settings, now, self._seen)
         for session_id in due.sessions:
             self._loop.guard(partial(self.erase, session_id))
         for session_id in due.audio:
             self._loop.guard(partial(self.erase_audio, session_id))
+
+    def _older_page(self) -> tuple[SessionView, ...]:
+        """Some of the sessions that are too old to be on the shelf, others each time."""
+        oldest = min((view.started_at for view in self._shelved.values() if view.started_at), default=0.0)
+        page = self._vault.library.sessions(_PAGE, self._older_than or oldest)
+        self._older_than = page[-1].started_at if len(page) == _PAGE else None
+        return page
 
     def erase_audio(self, session_id: SessionId) -> None:
         """Delete a session's recording; transcript and notes stay. What is not delivered whole is left alone."""
@@ -269,11 +282,9 @@ class Sessions:
             return
         if held is not None:
             self._forget(held)
-        elif session_id in self.sealed or session_id in self._shelved:
+        elif session_id in self.sealed:
             erase_folder(self._folder / session_id)
             self.sealed.discard(session_id)
-            self._shelved.pop(session_id, None)
-            self._vault.library.erase(session_id)
             self._vault.note(Action.ERASED, session_id)
 
     def let_go(self) -> None:
@@ -309,7 +320,7 @@ class Sessions:
 
     def _fetch(self, session_id: SessionId) -> Held | None:
         """A session at hand, from the shelf if need be."""
-        if session_id in self._shelved and session_id not in self._held:
+        if session_id not in self._held and (self._folder / session_id).is_dir():
             self._take_up(self._folder / session_id)
         return self._held.get(session_id)
 
@@ -328,13 +339,14 @@ class Sessions:
     def _settle(self, held: Held) -> None:
         """Put a session that is done into the library, so that the next start need not replay it."""
         if held.session.is_settled and held.session.phase is not Phase.DISCARDED:
-            self._loop.guard(partial(self._vault.library.keep, held.view))
-            self._shelved[held.id] = held.view
+            self._shelved[held.id], self._shelf = self._view(held), None
+            self._loop.guard(partial(self._vault.library.keep, self._shelved[held.id]))
             held.let_go()
 
     def _unshelve(self, session_id: SessionId) -> None:
-        """There is more to be done about a session: the next start must look at its journal."""
+        """Nothing of a session is done for good any more: the next start must look at its journal."""
         if self._shelved.pop(session_id, None):
+            self._shelf = None
             self._loop.guard(partial(self._vault.library.erase, session_id))
 
     def use_microphone(self, is_right: Callable[[str], bool]) -> None:
@@ -411,8 +423,9 @@ class Sessions:
 
     def _forget(self, held: Held) -> None:
         del self._held[held.id]
-        self._shelved.pop(held.id, None)
         held.erase()
+        self._shelved.pop(held.id, None)
+        self._shelf = None
         self._vault.library.erase(held.id)
         self._vault.note(Action.ERASED, held.id)
 
