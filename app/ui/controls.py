@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from app.ui import theme
 from app.ui.icons import icon, paint_icon
-from app.ui.plain import shown, shown_name
+from app.ui.plain import shown_name, shown_remark
 
 
 def identify(widget: QWidget, identifier: str, name: str = "") -> None:
@@ -32,7 +32,7 @@ def identify(widget: QWidget, identifier: str, name: str = "") -> None:
     widget.setObjectName(identifier)
     widget.setAccessibleIdentifier(identifier)
     if name:
-        widget.setAccessibleName(name)
+        widget.setAccessibleName(shown_name(name))
 
 
 class PlainLabel(QLabel):
@@ -44,8 +44,8 @@ class PlainLabel(QLabel):
         self.setText(text)
 
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
-        """Qt's setter, with the trouble in the text made visible."""
-        super().setText(shown(text))
+        """Qt's setter, with the trouble in the text made visible, and no more of it than fits a window."""
+        super().setText(shown_remark(text))
 
 
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:

@@ -20,14 +20,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.core.document import document, plain_text
+from app.core.document import Document, document, plain_text
 from app.core.events import Discard, Intent, MakeNote, MarkReviewed
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark, transcript_lines
 from app.core.views import AppView, Phase, SessionView
 from app.ui import theme
 from app.ui.controls import FlowRow, button, caption, identify, label, on_click, set_visible_text
-from app.ui.document_view import DocumentView, Talk
+from app.ui.document_view import DocumentView
+from app.ui.document_writer import Talk
 from app.ui.icons import Shape, icon
 from app.ui.phrases import (
     gap_on_the_clock,
@@ -44,7 +45,7 @@ from app.ui.phrases import (
     time_of_day,
     tr,
 )
-from app.ui.plain import shown
+from app.ui.plain import shown, shown_name
 from app.ui.scrolling import Scrolled
 
 TRANSCRIPT = "transcript"
@@ -187,7 +188,7 @@ class ResultPage(QFrame):
             _reviewed_text(session),
             time_of_day(session.started_at),
             length(session.recorded_seconds),
-            session.service_name,
+            shown_name(session.service_name),
             _kept_text(session, self._clock()),
         ]
         self._facts.setText("  ·  ".join(filter(None, facts)))
@@ -292,6 +293,7 @@ class NotePanel(QWidget):
     def __init__(self, key: str, name: str, template_id: str, send: Callable[[Intent], None]) -> None:
         super().__init__()
         self._note: TemplateResult | None = None
+        self._written = Document()
         self._made_by = label(role="small", wrap=True)
         identify(self._made_by, f"made-by-{key}")
         self._trouble = label(role="strong", wrap=True)
@@ -319,8 +321,9 @@ class NotePanel(QWidget):
         self._note = note
         set_visible_text(self._trouble, self._trouble_text(note))
         set_visible_text(self._reason, " · ".join(filter(None, (note.error, *note.warnings))))
-        set_visible_text(self._made_by, self.tr("Made by: {name}").format(name=note.made_by) if note.made_by else "")
-        self._document.show_document(document(note.data))
+        set_visible_text(self._made_by, _made_by(note.made_by))
+        self._written = document(note.data)
+        self._document.show_document(self._written)
         self._document.setVisible(not is_failed or note.data is not None)
 
     def _trouble_text(self, note: TemplateResult) -> str:
@@ -332,9 +335,7 @@ class NotePanel(QWidget):
 
     def text(self) -> str:
         """The note as plain text; nothing when there is none yet."""
-        if self._note is None or self._note.data is None:
-            return ""
-        return plain_text(document(self._note.data))
+        return plain_text(self._written)
 
 
 class TranscriptPanel(QWidget):
@@ -364,12 +365,15 @@ class TranscriptPanel(QWidget):
         set_visible_text(self._empty, "" if has_text else nothing)
         self._document.show_document(self._talk)
         self._document.setVisible(has_text)
-        by = session.transcript_by
-        set_visible_text(self._made_by, self.tr("Made by: {name}").format(name=by) if by else "")
+        set_visible_text(self._made_by, _made_by(session.transcript_by))
 
     def text(self) -> str:
         """The transcript as plain text, holes and all."""
         return "\n".join(_plain_line(line) for line in self._talk.lines)
+
+
+def _made_by(name: str) -> str:
+    return tr("Made by: {name}").format(name=shown_name(name)) if name else ""
 
 
 def _plain_line(line: Utterance | Mark) -> str:

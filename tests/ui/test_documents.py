@@ -14,7 +14,8 @@ from app.core.document import document
 from app.core.scribe import TemplateResult, TemplateStatus, Utterance
 from app.core.transcript import Mark
 from app.core.views import Gap, Phase
-from app.ui.document_view import DocumentView, Talk
+from app.ui.document_view import DocumentView
+from app.ui.document_writer import Talk
 from app.ui.phrases import gap_on_the_clock
 from tests.ui.desk import Desk
 from tests.ui.samples import MEDICATIONS, NOTES, NOW, SOAP, session, view
@@ -180,3 +181,49 @@ def test_a_table_fits_its_page_at_any_width(qtbot: QtBot) -> None:
     for width in range(700, 1300, 7):
         reader.resize(width, 400)
         assert reader.horizontalScrollBar().maximum() == 0, width
+
+
+def test_a_table_with_a_page_in_a_cell_is_a_list_that_lacks_nothing(reader: DocumentView, qtbot: QtBot) -> None:
+    advice = "word " * 900
+    reader.show_document(document([{"drug": "A", "advice": advice}, {"drug": "", "advice": "B <5"}]))
+    qtbot.waitUntil(lambda: "Advice: B <5" in reader.toPlainText())
+    assert not [each for each in reader.document().rootFrame().childFrames() if isinstance(each, QTextTable)]
+    assert f"Drug: A\nAdvice: {advice}\nAdvice: B <5" in reader.toPlainText()
+
+
+def test_a_long_table_is_several_and_no_row_is_left_out(reader: DocumentView, qtbot: QtBot) -> None:
+    reader.show_document(document([{"drug": f"drug {n}", "dose": "<50 mg"} for n in range(400)]))
+    qtbot.waitUntil(lambda: "drug 399\n" in reader.toPlainText())
+    text = reader.toPlainText()
+    assert all(f"drug {n}\n" in text for n in range(400))
+    assert text.count("Dose") > 1
+
+
+def test_what_is_long_is_there_at_once_as_far_as_it_is_seen_and_soon_whole(
+    reader: DocumentView, qtbot: QtBot
+) -> None:
+    reader.show_document(document("\n".join(f"line {n} of the note" for n in range(8000))))
+    assert "line 0 of" in reader.toPlainText()
+    qtbot.waitUntil(lambda: "line 7999 of" in reader.toPlainText())
+    assert reader.verticalScrollBar().value() == 0
+
+
+def test_the_place_that_is_read_is_kept_when_the_colours_change(reader: DocumentView, qtbot: QtBot) -> None:
+    reader.show_document(document("\n\n".join(f"line {n} of the note" for n in range(3000))))
+    qtbot.waitUntil(lambda: "line 2999 of" in reader.toPlainText())
+    bar = reader.verticalScrollBar()
+    bar.setValue(bar.maximum() // 2)
+    place = bar.value()
+    palette = reader.palette()
+    palette.setColor(palette.ColorRole.Text, Qt.GlobalColor.red)
+    reader.setPalette(palette)
+    qtbot.waitUntil(lambda: "line 2999 of" in reader.toPlainText() and bar.value() == place)
+
+
+def test_what_nobody_looks_at_is_written_when_it_is_looked_at(qtbot: QtBot) -> None:
+    reader = DocumentView("note-text-x", "Note")
+    qtbot.addWidget(reader)
+    reader.show_document(document("\n\n".join(f"line {n} of the note" for n in range(3000))))
+    assert "line 2999 of" not in reader.toPlainText()
+    reader.show()
+    qtbot.waitUntil(lambda: "line 2999 of" in reader.toPlainText())

@@ -14,8 +14,9 @@ from app.core.document import document
 from app.core.events import Patient, Visit
 from app.core.scribe import Utterance
 from app.core.views import Phase
-from app.ui.controls import label
-from app.ui.document_view import DocumentView, Talk
+from app.ui.controls import identify, label
+from app.ui.document_view import DocumentView
+from app.ui.document_writer import Talk
 from app.ui.live_transcript import LiveTranscript
 from app.ui.phrases import session_title
 from app.ui.plain import LONGEST_LINE, LONGEST_TEXT, shown, shown_name
@@ -65,6 +66,15 @@ def test_a_name_is_one_line_of_a_fair_length() -> None:
     assert session_title(session(Phase.COMPLETED, visit=Visit(Patient("M\u202eK\n")))) == "M\\u202eK"
 
 
+def test_a_remark_is_not_a_page_long_and_a_name_not_even_for_a_screen_reader(qtbot: QtBot) -> None:
+    made = label("x" * 100_000)
+    qtbot.addWidget(made)
+    assert len(made.text()) < 3000
+    assert made.text().endswith("…")
+    identify(made, "x", "y" * 100_000 + "\n")
+    assert len(made.accessibleName()) < 400
+
+
 @pytest.mark.fault("X9")
 def test_every_kind_of_text_on_the_screen_is_escaped(qtbot: QtBot, desk: Desk) -> None:
     reader = DocumentView("note-text-x", "Note")
@@ -86,10 +96,10 @@ def test_every_kind_of_text_on_the_screen_is_escaped(qtbot: QtBot, desk: Desk) -
 def test_a_transcript_without_end_is_shown_as_far_as_it_is_sensible(qtbot: QtBot) -> None:
     reader = DocumentView("transcript-text", "Transcript")
     qtbot.addWidget(reader)
+    reader.show()
     reader.show_document(Talk((Utterance("word " * 1000),) * 3000))
-    text = reader.toPlainText()
-    assert len(text) < LONGEST_TEXT * 1.1
-    assert text.endswith("Copying takes all of it.]")
+    qtbot.waitUntil(lambda: reader.toPlainText().endswith("Copying takes all of it.]"), timeout=30_000)
+    assert len(reader.toPlainText()) < LONGEST_TEXT * 1.1
 
 
 @pytest.mark.fault("S16")
