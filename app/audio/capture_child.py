@@ -244,7 +244,8 @@ def _open_source(
             raise Refused(NO_MICROPHONE, "ALSA has no device for the sound server; install its plug-in")
         stream = recording.begin(library, index, devices.all[index])
     _tell_form(records, source.name, bool(wanted) and source.name != wanted, stream)
-    guard = (server, source.number, recording, source.name == wanted)
+    # One that stands in for the wanted one stays as well: the app decides when it is no longer the right one.
+    guard = (server, source.number, recording, bool(wanted))
     threading.Thread(target=_guard, args=guard, name="guard", daemon=True).start()
     return stream
 
@@ -254,7 +255,7 @@ def _tell_form(records: _Records, name: str, is_substitute: bool, stream: Any) -
     records.tell(OPENED, form)
 
 
-def _guard(server: SoundServer, source_number: int, recording: _Recording, is_pinned: bool) -> None:
+def _guard(server: SoundServer, source_number: int, recording: _Recording, is_to_stay: bool) -> None:
     """End the recording when it is no longer of its source: the server goes on with another one and does not say so.
 
     When the default changes, the server moves every stream that it may. One that was to stay is brought back.
@@ -265,7 +266,7 @@ def _guard(server: SoundServer, source_number: int, recording: _Recording, is_pi
                 return recording.fail("the microphone was unplugged")
             stream = server.stream()
             if stream and stream[1] != source_number:
-                if not is_pinned:
+                if not is_to_stay:
                     return recording.fail("the sound server went on with another microphone")
                 server.move(stream[0], source_number)
             server.wait()

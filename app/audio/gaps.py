@@ -22,6 +22,7 @@ _DRIFT = 0.002
 _ASLEEP_SHARE = 0.5
 _LONG_SECONDS = 3.0
 _GATED_PAUSES = 20
+_BEGINNING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,13 @@ class ZeroRuns:
     that is a fault.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, begins_visit: bool = False) -> None:
+        """``begins_visit`` tells that these are the first samples after somebody pressed Record.
+
+        Many drivers and sound servers give zeros until the device has woken up. There that is no fault of anything,
+        and nothing was promised yet, so a short run is not marked. Behind a gap it is, being more that is missing.
+        """
+        self._is_beginning = begins_visit
         self._run = 0
         self._began_at = 0.0
         self._next_sample = 0
@@ -126,7 +133,9 @@ class ZeroRuns:
         runs = np.diff(edges) - 1
         for index in np.flatnonzero(runs[:-1] >= _NOTICED_SECONDS * SAMPLE_RATE_HZ):
             start = int(edges[index]) + 1
+            self._is_beginning &= index == 0
             yield from self._ended(first_sample + start, int(runs[index]), _time_of(start, samples, ended_at))
+        self._is_beginning &= len(runs) == 1
         self._run = int(runs[-1])
         self._began_at = _time_of(len(samples) - self._run, samples, ended_at)
         self._next_sample = first_sample + len(samples)
@@ -139,6 +148,8 @@ class ZeroRuns:
 
     def _ended(self, first_sample: int, count: int, began_at: float) -> Iterator[Gap]:
         seconds = count / SAMPLE_RATE_HZ
+        if self._is_beginning and seconds < _BEGINNING_SECONDS:
+            return
         if seconds < _LONG_SECONDS:
             self._pauses += 1
         if seconds >= _LONG_SECONDS or not self.is_gated:

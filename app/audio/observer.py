@@ -28,7 +28,7 @@ class Observer:
         self._waiting: list[Samples] = []
         self._heard_at = 0.0
         self._clock_gaps = ClockGaps()
-        self._zero_runs = ZeroRuns()
+        self._zero_runs = ZeroRuns(begins_visit=take == 0)
         self._attention = Attention(is_start=first_sample == 0)
 
     def push(self, seconds: float, stamp: Stamp, samples: Samples) -> Iterator[Fact]:

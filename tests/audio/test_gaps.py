@@ -144,8 +144,8 @@ def test_a_gap_in_which_the_computer_slept_says_so() -> None:
 # Exact zeros --------------------------------------------------------------------------------------------------
 
 
-def _runs_in(samples: Samples, block: int) -> Iterator[Gap]:
-    runs = ZeroRuns()
+def _runs_in(samples: Samples, block: int, runs: ZeroRuns | None = None) -> Iterator[Gap]:
+    runs = runs or ZeroRuns()
     for first in range(0, len(samples), block):
         piece = samples[first : first + block]
         yield from runs.push(piece, 1_000 + first, _EPOCH + (first + len(piece)) / RATE_HZ)
@@ -171,6 +171,24 @@ def test_runs_of_zeros_are_found_whatever_the_blocks(block: int) -> None:
     assert [gap.seconds for gap in gaps] == pytest.approx([0.5, 4.0, 0.4], abs=1e-3)
     assert [gap.began_at - _EPOCH for gap in gaps] == pytest.approx([0.0, 2.7, 6.8], abs=1e-3)
     assert {gap.reason for gap in gaps} == {"silent"}
+
+
+@pytest.mark.parametrize(
+    ("parts", "marked"),
+    [
+        ((_zeros(0.9), _sound(1.0)), []),
+        ((_zeros(1.1), _sound(1.0)), [0.0]),
+        ((_zeros(0.5), _sound(0.1), _zeros(0.5), _sound(1.0)), [0.6]),
+        ((_sound(0.1), _zeros(0.5), _sound(1.0)), [0.1]),
+        ((_zeros(0.9),), []),
+    ],
+)
+@pytest.mark.parametrize("block", [1_600, 1 << 20])
+def test_only_short_zeros_at_the_very_beginning_of_a_visit_are_no_fault(
+    parts: tuple[Samples, ...], marked: list[float], block: int
+) -> None:
+    gaps = _runs_in(np.concatenate(parts), block, ZeroRuns(begins_visit=True))
+    assert [(gap.first_sample - 1_000) / RATE_HZ for gap in gaps] == pytest.approx(marked, abs=1e-3)
 
 
 def test_zeros_that_last_are_known_while_they_last() -> None:
