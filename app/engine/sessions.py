@@ -203,8 +203,9 @@ class Sessions:
     def _take_up(self, folder: Path) -> None:
         try:
             held = Held.take_up(folder, self._vault.keys)
-        except KeysLocked:
-            if is_until_closed(folder):  # Its key has gone with the app that made it.
+        except KeysLocked as locked:
+            # Its key has gone with the app that made it, unless that was killed just as the key was kept.
+            if is_until_closed(folder) and not self._vault.keys.is_lasting(str(locked)):
                 erase_folder(folder)
                 self._vault.note(Action.ERASED, folder.name, "its key was kept in memory alone")
             else:

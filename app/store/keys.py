@@ -98,6 +98,10 @@ class Keys:
         """Whether it outlives the app."""
         return self._fresh is None
 
+    def is_lasting(self, key_id: str) -> bool:
+        """Whether a key is one of those that outlive the app, at hand or not."""
+        return any(kept.id == key_id for kept in self._kept)
+
     def view(self) -> KeysView:
         """For a screen; the caller counts the sealed sessions."""
         kept = None if self._fresh else self._kept[-1]

@@ -330,7 +330,7 @@ def _erased_key(folder: Path) -> Path:
 def sealed_to(sessions: Path) -> Iterator[str]:
     """Ids of the keys that the sessions in a folder are sealed to for good; what cannot be read tells none."""
     for folder in sessions.iterdir() if sessions.is_dir() else ():
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, SpoolDamaged):
             if not is_until_closed(folder):
                 yield key_id_of(_read_envelope(folder))
 
