@@ -328,6 +328,7 @@ def test_a_name_server_that_never_answers_holds_nothing_up(
     network: Network, make_desk: Callable[[str], FaultDesk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RES_OPTIONS", "timeout:1 attempts:1")
+    network.lead_astray()
     network.swallow()
     desk = make_desk("https://scribe.clinic.example/v1")
     began = time.monotonic()
@@ -336,6 +337,7 @@ def test_a_name_server_that_never_answers_holds_nothing_up(
     desk.until_phase(session_id, Phase.DRAINING)
     assert time.monotonic() - began < 2.0, "nothing waits for the name"
     desk.until_said(session_id, ProblemKind.UNREACHABLE)
+    assert time.monotonic() - began > 0.9, "the name server was waited for"
 
 
 @pytest.mark.slow

@@ -116,6 +116,10 @@ class Network:
             "256kb",
         )
 
+    def lead_astray(self) -> None:
+        """Send whatever is for the world down the cable, where nobody passes it on."""
+        run("ip", "route", "add", "default", "via", FAR)
+
     def widen(self, device: str = "lo") -> None:
         """Let as much through as there is."""
         run("tc", "qdisc", "del", "dev", device, "root")
