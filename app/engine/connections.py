@@ -157,11 +157,14 @@ class Connections:
         return True
 
     def _renew(self, service_id: str) -> bool:
-        """Connect anew if there is another token by now."""
+        """Connect anew if there is another token by now; once, however many ask for it."""
         token = self._token(service_id)
-        if not token or token == self._service(service_id).token:
+        service = self._service(service_id)
+        if not token or token == service.token:
             return False
-        self._connect(Address(service_id, token))
+        if not service.is_connecting:
+            service.drop()  # What is sent from now on waits for the new sign-in.
+            self._connect(Address(service_id, token))
         return True
 
     def sign_in_again(self, service_id: str) -> None:
