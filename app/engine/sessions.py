@@ -75,7 +75,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
 """What counts on all that was captured being in chunks."""
 _PAGE = 200
-_SEEN = "newest time seen"
+_SEEN, _ERASING = "newest time seen", "being erased"
 _CUT = "cut again"
 _CUT_AGAIN_SECONDS = 30.0
 _BRINGS_WORK = (SendAgain, CheckAgain, MakeNote)
@@ -190,6 +190,8 @@ class Sessions:
     def take_up(self, settings: Settings) -> None:
         """Go on with what is on the disk and can be read; asked again each time that more can be."""
         self._settings, self._seen = settings, None
+        if broken_off := self._vault.library.recall(_ERASING):
+            self._loop.guard(partial(self._erase_rest, SessionId(broken_off)))
         self._shelved, self._shelf = {view.id: view for view in self._vault.library.sessions()}, None
         self.sealed.clear()
         settled = self._vault.library.settled_ids()
@@ -423,12 +425,19 @@ class Sessions:
         self._forget(held)
 
     def _forget(self, held: Held) -> None:
+        self._vault.library.remember(_ERASING, held.id)
         del self._held[held.id]
         held.erase()
-        self._shelved.pop(held.id, None)
+        self._erase_rest(held.id)
+
+    def _erase_rest(self, session_id: SessionId) -> None:
+        """Erase what is left of a session, also at the start after this was broken off."""
+        erase_folder(self._folder / session_id)
+        self._shelved.pop(session_id, None)
         self._shelf = None
-        self._vault.library.erase(held.id)
-        self._vault.note(Action.ERASED, held.id)
+        self._vault.library.erase(session_id)
+        self._vault.library.remember(_ERASING, "")
+        self._vault.note(Action.ERASED, session_id)
 
     def _cut_again(self, held: Held, command: CutAgain) -> None:
         def otherwise(problem: Problem) -> None:
