@@ -40,15 +40,17 @@ def _unsafe_folder(view: AppView) -> Notice | None:
     if not view.storage.refusal:
         return None
     what = {
-        "network": tr("The folder for recordings lies on a network drive."),
-        "synced": tr("The folder for recordings is copied to other computers by a sync service."),
-        "read-only": tr("The folder for recordings cannot be written."),
-    }.get(view.storage.refusal, tr("The folder for recordings is not a safe place."))
+        "network": tr("You cannot record now: the folder for recordings lies on a network drive."),
+        "synced": tr("You cannot record now: a sync service copies the folder for recordings to other computers."),
+        "read-only": tr("You cannot record now: ScribeDesk may not write to the folder for recordings."),
+    }.get(view.storage.refusal, tr("You cannot record now: the folder for recordings is not a safe place."))
+    elsewhere = tr("set SCRIBEDESK_HOME to a folder on this computer's own disk that this user alone can read.")
+    if view.storage.refusal == "read-only":
+        elsewhere = tr("let this user write to the folder, or {elsewhere}").format(elsewhere=elsewhere)
     more = tr(
-        "Nothing is recorded there: a visit must lie on this computer's own disk, for its user alone. Choose another "
-        "folder with SCRIBEDESK_HOME, or ask your IT person, and start ScribeDesk again."
+        "Nothing was deleted. Call your IT person, and start ScribeDesk again when it is put right. For IT: {do}"
     )
-    return Notice("danger", what, more, view.storage.folder)
+    return Notice("danger", what, more.format(do=elsewhere), view.storage.folder)
 
 
 def _no_microphone(view: AppView) -> Notice | None:
@@ -117,9 +119,9 @@ def notice_for_keys(view: AppView) -> Notice | None:
     if keys.recovery_code:
         return Notice(
             "info",
-            tr("Note the recovery code of this computer."),
-            tr("If the system's keychain is ever lost, nothing else opens the visits that are kept here."),
+            tr("Note the recovery code: if the keychain is ever lost, nothing else opens the visits here."),
             actions=frozenset({"ShowRecoveryCode"}),
+            is_line=True,
         )
     return None
 

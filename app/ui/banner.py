@@ -37,18 +37,17 @@ class Banner(QFrame):
         self._what = label(role="strong", wrap=True)
         self._more = label(wrap=True)
         self._detail = label(wrap=True)
-        column = QVBoxLayout()
-        column.setSpacing(theme.px(4))
-        for line in (self._what, self._more, self._detail):
-            column.addWidget(line)
         self._row = FlowRow()
         self._buttons: dict[str, QPushButton] = {}
-        column.addWidget(self._row)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(theme.px(16), theme.px(12), theme.px(16), theme.px(12))
-        row.setSpacing(theme.px(12))
-        row.addWidget(self._shape, 0, Qt.AlignmentFlag.AlignTop)
-        row.addLayout(column, 1)
+        self._column = QVBoxLayout()
+        self._column.setSpacing(theme.px(4))
+        for part in (self._what, self._more, self._detail, self._row):
+            self._column.addWidget(part)
+        self._line = QHBoxLayout(self)
+        self._line.setSpacing(theme.px(12))
+        self._line.addWidget(self._shape)
+        self._line.addLayout(self._column, 1)
+        self._lay_out(is_line=False)
         self.hide()
 
     def render(self, notice: Notice | None) -> None:  # type: ignore[override]
@@ -77,7 +76,15 @@ class Banner(QFrame):
             details = self.tr("Details: {text}").format(text=notice.detail)
             set_visible_text(self._detail, details if notice.detail and self._is_roomy else "")
             self._show_buttons(notice.actions)
+            self._lay_out(is_line=notice.is_line)
         self.setVisible(notice is not None)
+
+    def _lay_out(self, *, is_line: bool) -> None:
+        above = theme.px(4 if is_line else 12)
+        self._line.setContentsMargins(theme.px(16), above, theme.px(16), above)
+        where = Qt.AlignmentFlag.AlignVCenter if is_line else Qt.AlignmentFlag.AlignTop
+        self._line.setAlignment(self._shape, where)
+        (self._line if is_line else self._column).addWidget(self._row)
 
     def _show_buttons(self, actions: frozenset[str]) -> None:
         # A button is made when it is first needed: the window should not wait for all of them.

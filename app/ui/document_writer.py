@@ -103,7 +103,7 @@ class DocumentWriter:
         else:
             self._cursor.insertBlock(layout, ink)
 
-    def _insert(self, text: str, ink: QTextCharFormat | None = None) -> Iterator[int]:
+    def _insert(self, text: str, ink: QTextCharFormat | None = None, indent: int = 0) -> Iterator[int]:
         """Write the text with its own line ends. A very long one becomes paragraphs, which Qt lays out one by one."""
         text = shown(text)
         self._room -= len(text)
@@ -111,9 +111,12 @@ class DocumentWriter:
             self._cursor.insertText(text.replace("\n", "\u2028"), ink or self._plain)
             yield len(text) + _BLOCK_COST
             return
+        # Not items of a list: with each one more, Qt would lay out all of its list anew.
+        layout = _paragraph()
+        layout.setIndent(indent)
         for at, line in enumerate(text.split("\n")):
             if at:
-                self._cursor.insertBlock()
+                self._cursor.insertBlock(layout)
             self._cursor.insertText(line, ink or self._plain)
             yield len(line) + _BLOCK_COST
 
@@ -145,7 +148,7 @@ class DocumentWriter:
             style.setIndent(item.depth + 1)
             self._begin(_paragraph(below=3), self._plain)
             self._cursor.createList(style)
-            yield from self._insert(item.text)
+            yield from self._insert(item.text, indent=item.depth + 1)
 
     def _table(self, block: Table) -> Iterator[int]:
         rows: list[tuple[Line, ...]] = []

@@ -128,9 +128,9 @@ def mark_words(mark: Mark) -> str:
     said = tr("Missing at the service") if mark.reason == MISSING else gap_reason(mark.reason)
     if mark.seconds is None:
         return said
-    if mark.takes_up_recording:
+    if mark.takes_up_recording and mark.seconds >= 1:
         return f"{said}: {spans(((mark.position_seconds, mark.position_seconds + mark.seconds),))}"
-    return tr("{what} for {how_long}").format(what=said, how_long=_at_least_a_second(mark.seconds))
+    return tr("{what} for {how_long}").format(what=said, how_long=_how_long(mark.seconds))
 
 
 def gap_reason(reason: str) -> str:
@@ -151,21 +151,23 @@ def gap_words(gap: Gap) -> str:
     if gap.seconds is None:
         still = "" if gap.reason == "interrupted" else tr("until now")
         return " ".join(filter(None, (where, why, still)))
-    if gap.takes_up_recording:
+    if gap.takes_up_recording and gap.seconds >= 1:
         return f"{spans(((gap.position_seconds, gap.position_seconds + gap.seconds),))} {why}"
-    return tr("{where} {why} for {how_long}").format(where=where, why=why, how_long=_at_least_a_second(gap.seconds))
+    return tr("{where} {why} for {how_long}").format(where=where, why=why, how_long=_how_long(gap.seconds))
 
 
 def gap_on_the_clock(gap: Gap | Mark) -> str:
     """The same by the clock on the wall: ``14:36:10\u201314:36:40``; nothing when that is not known."""
     if gap.began_at is None:
         return ""
+    if gap.seconds is not None and gap.seconds < 1:
+        return seconds_of_day(gap.began_at)
     end = seconds_of_day(gap.began_at + gap.seconds) if gap.seconds is not None else ""
     return f"{seconds_of_day(gap.began_at)}\u2013{end}"
 
 
-def _at_least_a_second(seconds: float) -> str:
-    return length(max(1.0, seconds))
+def _how_long(seconds: float) -> str:
+    return length(seconds) if seconds >= 1 else tr("under 1 s")
 
 
 def gap_list(session: SessionView) -> str:

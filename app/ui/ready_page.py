@@ -335,7 +335,7 @@ class ReadyPage(QFrame):
         if not is_free:
             return self.tr("A visit is being recorded. Stop it before you begin the next one.")
         if not can_keep:
-            return self.tr("Recording needs a safe folder.")
+            return self.tr("Recording is off: the message at the top says why, and what to do.")
         if not has_microphone:
             return self.tr("Recording needs a microphone.")
         return self.tr("Press Space to begin.")

@@ -31,6 +31,8 @@ from app.ui.standing import days, visits
 
 _WHOLE_ROW = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
 _WIDEST_COLUMN_PX = 200
+_LINES_MEASURED = 100
+"""What the widths of the columns go by: to measure hundreds of lines would hold the window up."""
 _AUDIO_DAYS = (1.0, 3.0, 7.0, 14.0, 30.0)
 _NOTES_DAYS = (0.0, 30.0, 90.0, 365.0, 1825.0)
 
@@ -139,6 +141,7 @@ class StoredDialog(QDialog):
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setMaximumSectionSize(theme.px(_WIDEST_COLUMN_PX))
+        header.setResizeContentsPrecision(_LINES_MEASURED)
         header.setStretchLastSection(True)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
@@ -165,15 +168,16 @@ class StoredDialog(QDialog):
 
     def follow(self, view: AppView) -> None:
         """Show what is there now."""
-        self._view = view
+        before, self._view = self._view, view
         self._show_keeping(view.settings)
-        self._show_totals()
-        rows = stored_rows(view, self._clock())
-        if rows != self._rows:
-            self._show_rows(rows)
+        if self._rows is None or (view.stored, view.sessions) != (before.stored, before.sessions):
+            self._show_totals()
+            self._show_rows(stored_rows(view, self._clock()))
         self._show_buttons()
 
     def _show_rows(self, rows: tuple[StoredRow, ...]) -> None:
+        if rows == self._rows:
+            return
         chosen = {row.session_id for row in self._chosen()}
         self._rows = rows
         self._table.blockSignals(True)

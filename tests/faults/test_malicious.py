@@ -47,8 +47,8 @@ from tests.ui.samples import DIALOGS, LEVEL, NOW, STATES, session, view
 
 _T = TypeVar("_T")
 STALL_SECONDS = 0.1
-SHARED = 4.0
-"""A machine with many tests at work takes so much longer for the same: what is looked for here takes seconds."""
+SHARED = 2.0
+"""A machine with many tests at work takes so much longer for the same."""
 DOSES = "Take <50 mg, > 5 & < 10 mg, for <a few days>; <b>not more</b> &lt;x&gt; &amp; a<b"
 INVISIBLE = "\u202eDEVLOVER\u202c \u2066iso\u2069 \x1b[31mred\x1b[0m \x07\x00 \x7f \x9b1m zero\u2060width \ufeff"
 KEPT = frozenset({"id", "reason", "sound", "stage", "refusal", "settings", "allowed", "recovery_code", "session_id"})
@@ -381,13 +381,17 @@ def test_no_length_of_text_holds_the_window_up(name: str, window: Desk) -> None:
     assert not too_long
 
 
-@pytest.mark.slow
 @pytest.mark.fault("S16")
-@pytest.mark.xfail(reason="the cells of a table are laid out whole")
 @pytest.mark.parametrize("name", LONG)
 def test_no_length_of_a_tables_cell_holds_the_window_up(name: str, window: Desk) -> None:
     cells = {"a": LONG[name], "b": LONG[name]}
-    assert slowest(lambda: show(window, {"templates": {"soap": [cells, cells]}})) <= STALL_SECONDS * SHARED
+    taken = []
+    for _ in range(2):  # It may have been another program's fault.
+        window.window.render(result("short"))
+        window.window.select(session(Phase.PARTIAL).id)
+        QApplication.processEvents()
+        taken.append(slowest(lambda: show(window, {"templates": {"soap": [cells, cells]}})))
+    assert min(taken) <= STALL_SECONDS * SHARED
 
 
 def live(window: Desk, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QMenu, QPushButton
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMenu, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.core.events import Resume, SendAgain, SessionId, Stop
@@ -25,6 +25,7 @@ from app.core.views import (
     WatchLevel,
 )
 from app.ui.banner import Banner
+from app.ui.level_meter import LevelMeter
 from app.ui.phrases import gap_on_the_clock, gap_words
 from app.ui.window import MainWindow
 from tests.ui.desk import Desk
@@ -188,13 +189,32 @@ def test_a_disk_that_takes_no_more_stops_loudly(desk: Desk, kind: ProblemKind) -
 @pytest.mark.fault("D4", "M3")
 @pytest.mark.parametrize(
     ("refusal", "word"),
-    [("network", "network drive"), ("synced", "sync service"), ("read-only", "cannot be written")],
+    [("network", "network drive"), ("synced", "sync service"), ("read-only", "may not write")],
 )
 def test_a_folder_that_is_not_safe_is_refused_and_explained(desk: Desk, refusal: str, word: str) -> None:
     desk.window.render(view(storage=StorageView(refusal=refusal, folder="/srv/visits")))
     assert word in told(desk, "app-banner")
     assert "/srv/visits" in told(desk, "app-banner")
     assert not desk.find(QPushButton, "record").isEnabled()
+
+
+@pytest.mark.parametrize("refusal", ["network", "synced", "read-only"])
+def test_whoever_cannot_record_is_told_whom_to_call_and_they_what_to_do(desk: Desk, refusal: str) -> None:
+    desk.window.render(view(storage=StorageView(refusal=refusal, folder="/srv/visits")))
+    text = told(desk, "app-banner")
+    assert text.startswith("You cannot record now")
+    assert "Call your IT person" in text
+    assert "set SCRIBEDESK_HOME to a folder on this computer's own disk" in text
+
+
+def test_all_that_is_chosen_before_a_visit_is_seen_while_the_recovery_code_waits(desk: Desk) -> None:
+    desk.show("keys-recovery-code")
+    QApplication.processEvents()
+    meter = desk.find(LevelMeter, "level-meter")
+    for part in (meter, desk.find(QComboBox, "microphone"), desk.find(QPushButton, "show-recovery-code")):
+        assert part.visibleRegion().boundingRect() == part.rect(), part.objectName()
+    button, words = desk.find(QPushButton, "show-recovery-code"), desk.find(Banner, "keys-banner")
+    assert words.height() < 2 * button.height()
 
 
 # What was going on, what is missing -------------------------------------------------------------------------------

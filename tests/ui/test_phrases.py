@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from app.core.problems import Problem, ProblemKind
-from app.core.views import Phase
+from app.core.transcript import Mark
+from app.core.views import Gap, Phase
 from app.ui import phrases, standing
 from app.ui.finishing_page import stages_of
 from app.ui.icons import RESOURCES
-from tests.ui.samples import NOTES, PENDING_NOTE, session, view
+from tests.ui.samples import NOTES, NOW, PENDING_NOTE, session, view
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -94,3 +95,11 @@ def test_the_stages_are_the_true_ones() -> None:
 def test_a_stage_never_looks_done_before_it_is() -> None:
     stages = stages_of(session(Phase.DRAINING, is_created=False))
     assert [stage.is_done for stage in stages] == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("takes_up_recording", [False, True])
+def test_a_moment_without_sound_is_no_stretch_from_a_second_to_the_same(*, takes_up_recording: bool) -> None:
+    gap = Gap(25.0, 0.4, "silent", NOW, takes_up_recording)
+    assert phrases.gap_words(gap) == "00:25 Microphone silent for under 1 s"
+    assert phrases.mark_words(Mark(25.0, 0.4, "silent", takes_up_recording=takes_up_recording)).endswith("under 1 s")
+    assert "\u2013" not in phrases.gap_on_the_clock(gap)
