@@ -26,12 +26,18 @@ class Bucket:
         self._next_at = at + self.seconds_each
         return max(0.0, at - now)
 
+    def on_connected(self, now: float) -> None:
+        """Nobody knows yet how the service is: a few may ask, the others wait for what comes of that."""
+        self._is_in_trouble = True
+        self._next_at = max(self._next_at, now - (self.size - 1) * self.seconds_each)
+
     def on_trouble(self, now: float) -> None:
         """The service could not be reached, or answered that it cannot serve now."""
         if not self._is_in_trouble:
             self._is_in_trouble = True
             self._next_at = now + self.seconds_each
 
-    def on_answer(self) -> None:
-        """The service served, or refused for a reason that is no trouble of its own."""
-        self._is_in_trouble = False
+    def on_answer(self) -> bool:
+        """The service served, or refused for a reason that is no trouble of its own. Whether that is news."""
+        was_in_trouble, self._is_in_trouble = self._is_in_trouble, False
+        return was_in_trouble

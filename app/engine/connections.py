@@ -172,19 +172,24 @@ class Connections:
         if self._vault.is_settled:
             self._renew(service_id)
 
-    def on_answer(self, service_id: str, generation: int, fact: Fact) -> None:
-        """What came of a request tells of the service, too, unless the failure lies with the session."""
+    def on_answer(self, service_id: str, generation: int, fact: Fact) -> bool:
+        """What came of a request tells of the service, too, unless the failure lies with the session.
+
+        Returns whether those that wait for their turn need not wait any longer.
+        """
         service = self._service(service_id)
+        is_well_again = False
         if isinstance(fact, RequestFailed) and fact.problem.is_transient:
             service.bucket.on_trouble(self._world.monotonic())
         else:
-            service.bucket.on_answer()
+            is_well_again = service.bucket.on_answer()
         if not isinstance(fact, RequestFailed):
             service.renewal.on_accepted(generation)
             if service.view.state is not ServiceState.READY:
                 service.view = replace(service.view, state=ServiceState.READY, problem=None)
         elif fact.problem.is_transient:
             self._on_problem(service_id, fact.problem)
+        return is_well_again
 
     def view(self, service_id: str) -> ServiceView:
         """How a service stands."""
@@ -237,6 +242,7 @@ class Connections:
         service.drop()
         service.connection, service.token = connection, token
         service.renewal.on_renewed()
+        service.bucket.on_connected(self._world.monotonic())
         service.is_connecting = False
         self._describe(service_id)
         self._tell(ConnectionNews(service_id, service.unpark()))

@@ -115,6 +115,8 @@ class Sessions:
         """Sessions that nothing more happens to by itself, as the library has them."""
         self._shelf: tuple[SessionView, ...] | None = None
         """The same with their delete dates; None when it has to be made anew."""
+        self._turns: dict[tuple[SessionId, str], Send] = {}
+        """Requests that wait until a service in trouble may be asked again."""
         self.sealed: set[str] = set()
         """Sessions on the disk that cannot be read for want of their key."""
 
@@ -394,11 +396,20 @@ class Sessions:
         if held is None:
             return
         service_id = held.session.service_id
-        self._connections.on_answer(service_id, generation, fact)
+        is_well_again = self._connections.on_answer(service_id, generation, fact)
         is_refused = isinstance(fact, RequestFailed) and fact.problem.kind is ProblemKind.NOT_SIGNED_IN
         renews = self._connections.on_refused_sign_in
         if not (is_refused and renews(service_id, session_id, sent, generation)):
             self.handle(session_id, sent.answered(fact))
+        if is_well_again:
+            self._hasten(service_id)
+
+    def _hasten(self, service_id: str) -> None:
+        """Nobody needs to wait for a turn any longer."""
+        for turn, command in [*self._turns.items()]:
+            held = self._held.get(turn[0])
+            if held is not None and held.session.service_id == service_id:
+                self._loop.set_timer(turn, 0.0, partial(self._send_late, turn, command))
 
     def _awaiting(self, session_id: SessionId, sent: Send) -> Held | None:
         """The session, if it is still there and still wants this."""
@@ -460,13 +471,18 @@ class Sessions:
 
     def _send(self, held: Held, command: Send) -> None:
         """Put a request to the service, at once unless the service is in trouble."""
+        turn = (held.id, repr(command))
+        if turn in self._turns:
+            return  # It has its turn: a person who asks again and again must not end up further behind each time.
         if wait_seconds := self._connections.wait_seconds(held.session.service_id):
-            self._loop.set_timer((held.id, repr(command)), wait_seconds, partial(self._send_late, held.id, command))
+            self._turns[turn] = command
+            self._loop.set_timer(turn, wait_seconds, partial(self._send_late, turn, command))
         else:
             self._send_now(held, command)
 
-    def _send_late(self, session_id: SessionId, command: Send) -> None:
-        if held := self._awaiting(session_id, command):
+    def _send_late(self, turn: tuple[SessionId, str], command: Send) -> None:
+        del self._turns[turn]
+        if held := self._awaiting(turn[0], command):
             self._send_now(held, command)
 
     def _send_now(self, held: Held, command: Send) -> None:

@@ -72,6 +72,16 @@ def test_a_long_pause_saves_up_no_storm() -> None:
     assert [bucket.wait_seconds(HOUR) for _ in range(4)] == [0.0, 0.0, 1.0, 2.0]
 
 
+@pytest.mark.fault("S2")
+def test_an_app_that_starts_with_many_unsent_visits_asks_for_two_before_it_knows_how_the_service_is() -> None:
+    bucket = Bucket()
+    bucket.on_connected(100.0)
+    assert [bucket.wait_seconds(100.0) for _ in range(4)] == [0.0, 0.0, 1.0, 2.0]
+    assert bucket.on_answer(), "the others need not wait"
+    assert not bucket.on_answer()
+    assert [bucket.wait_seconds(100.1) for _ in range(100)] == [0.0] * 100
+
+
 # Renewing the sign-in --------------------------------------------------------------------------------------------
 
 
