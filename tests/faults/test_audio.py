@@ -6,15 +6,22 @@ test's own; what the service was given is held against the marks of the view.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from app.audio.microphone import ChildMicrophone, Will
+from app.audio.signal import Block
 from app.core.events import SessionId
 from app.core.views import ChangeSettings, SessionView
+from tests.audio.stand_ins import CAPTURE
 from tests.faults.listening_room import (
     AGAIN_SECONDS,
     NOTICED_SECONDS,
@@ -27,6 +34,7 @@ from tests.faults.listening_room import (
     holes,
     in_the_environment,
     let_pass,
+    until,
 )
 from tests.rig.answers import Scribe
 from tests.rig.pulse import PulseRig, is_available
@@ -343,3 +351,98 @@ def test_stop_is_answered_at_once_while_a_fault_lasts(room: Room, figures: Figur
         assert view.recorded_seconds >= 1.0 - OFF_BY_SECONDS, "what was heard before is there"
         if seconds and fault in ("unplug", "kill", "freeze"):
             assert view.gaps[-1].seconds == pytest.approx(seconds, abs=OFF_BY_SECONDS), "up to Stop"
+
+
+@pytest.mark.slow
+@pytest.mark.fault("A11")
+def test_a_callback_that_raises_costs_a_marked_moment(room: Room, figures: Figures, tmp_path: Path) -> None:
+    worker = [sys.executable, "-m", "tests.faults.raising_worker", str(has_raised := tmp_path / "raised")]
+    room.opens = partial(ChildMicrophone, worker)
+    visit = room.press_record_and_hear(1.0)
+    until(has_raised.exists, "nothing was raised")
+    noticed = room.seconds_until(visit, lambda s: s.gaps)
+    again = noticed + room.seconds_until(visit, is_heard)
+    room.hear(1.0)
+    stopped = room.press_stop(visit)
+    assert_marked(room, visit, figures, noticed=noticed, again=again, stopped=stopped)
+    assert noticed <= NOTICED_SECONDS
+    assert again <= AGAIN_SECONDS
+
+
+def hold_the_interpreter() -> None:
+    """No other thread of this process runs for four seconds."""
+    ctypes.PyDLL(None).usleep(4_000_000)
+
+
+class Pausing(ChildMicrophone):
+    """Somebody who comes for the next block four seconds late, once."""
+
+    is_late = False
+
+    def read(self, timeout_seconds: float) -> Block | None:
+        if self.is_late:
+            self.is_late = False
+            let_pass(4.0)
+        return super().read(timeout_seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("A11")
+@pytest.mark.parametrize("what", ["interpreter", "consumer"])
+def test_nothing_is_lost_when_what_was_heard_is_fetched_four_seconds_late(
+    room: Room, figures: Figures, what: str
+) -> None:
+    opened: list[Pausing] = []
+
+    def open_microphone(name: str, host_api: str, will: Will | None) -> Pausing:
+        opened.append(Pausing(CAPTURE, name, host_api, will))
+        return opened[-1]
+
+    room.opens = open_microphone
+    visit = room.press_record_and_hear(1.0)
+    if what == "interpreter":
+        hold_the_interpreter()
+    else:
+        opened[-1].is_late = True
+    room.hear(5.0)
+    room.press_stop(visit)
+    view = room.delivered(visit)
+    figures.tell(takes=len(opened), marks=marks(view))
+    assert holes(room.readings(visit)) == []
+    assert view.gaps == ()
+
+
+class Alone(ChildMicrophone):
+    """Says so when its process is started while another one has not been ended."""
+
+    at_work: ClassVar[set[ChildMicrophone]] = set()
+    collisions: ClassVar[int] = 0
+
+    def open(self) -> int:
+        Alone.collisions += len(self.at_work)
+        self.at_work.add(self)
+        return super().open()
+
+    def close(self) -> None:
+        super().close()
+        self.at_work.discard(self)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("A15")
+def test_start_stop_start_within_a_second(room: Room, figures: Figures) -> None:
+    Alone.at_work.clear()
+    room.opens = partial(Alone, CAPTURE)
+    visits = []
+    for seconds in (0.0, 0.0, 0.0, 1.0):
+        visits.append(room.press_record_and_hear(seconds))
+        assert room.press_stop(visits[-1]) <= STOPPED_SECONDS
+    spans = []
+    for visit in visits:
+        view = room.delivered(visit)
+        readings = room.readings(visit)
+        assert_all_is_marked(holes(readings), view.gaps)
+        spans.append((readings[0].signal_seconds, readings[-1].signal_seconds))
+    figures.tell(spans=spans)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(spans)), "no number is in two visits"
+    assert (Alone.collisions, Alone.at_work) == (0, set())
