@@ -18,8 +18,8 @@ from app.ui.standing import visits
 def notice_for_app(view: AppView, now: float) -> Notice | None:
     """What has to be said at a time that belongs to no session."""
     candidates = (
-        _from_problem(view.problem),
         _unsafe_folder(view),
+        _from_problem(view.problem),
         _no_microphone(view),
         _disk_low(view),
         _pinned_away(view),
@@ -74,6 +74,7 @@ def _disk_low(view: AppView) -> Notice | None:
            "delivered can be deleted."),
         view.storage.folder,
         frozenset({"LookAtStored"}),
+        is_line=True,
     )  # fmt: skip
 
 
@@ -107,19 +108,23 @@ def _service_away(view: AppView, now: float) -> Notice | None:
 def notice_for_keys(view: AppView) -> Notice | None:
     """What has to be said about the key to what is kept on this computer."""
     keys = view.keys
+    if view.storage.refusal:
+        return None  # Nothing is kept here at all, and that is being said.
     if keys.state is KeyState.LOCKED:
         words = problem_words(Problem(ProblemKind.KEYS_LOCKED))
         sealed = _sealed(keys.sealed_session_count)
         more = " ".join(filter(None, (words.safe, sealed, words.do)))
-        return Notice("warn", words.what, more, actions=frozenset({"AskKeystoreAgain", "Unlock"}))
+        return Notice("warn", words.what, more, actions=frozenset({"AskKeystoreAgain", "Unlock"}), is_line=True)
     notice = _KEYS.get(keys.state)
     if notice is not None:
         sealed = _sealed(keys.sealed_session_count)
         return replace(notice, what=tr(notice.what), more=" ".join(filter(None, (sealed, tr(notice.more)))))
     if keys.recovery_code:
+        is_chosen = keys.state is KeyState.PASSPHRASE
+        lost = tr("the passphrase is ever forgotten") if is_chosen else tr("the keychain is ever lost")
         return Notice(
             "info",
-            tr("Note the recovery code: if the keychain is ever lost, nothing else opens the visits here."),
+            tr("Note the recovery code: if {lost}, nothing else opens the visits here.").format(lost=lost),
             actions=frozenset({"ShowRecoveryCode"}),
             is_line=True,
         )
@@ -143,9 +148,10 @@ _KEYS = {
     KeyState.SESSION_ONLY: Notice(
         "warn",
         "Visits can be read here only until ScribeDesk is closed.",
-        "This computer has no keychain, so the key to them is in memory alone. They are recorded and sent all the "
-        "same. With a passphrase of yours they can be read after the next start too.",
+        "This computer has no keychain. Visits are recorded and sent all the same; with a passphrase of yours they "
+        "can be read after the next start too.",
         actions=frozenset({"SetPassphrase"}),
+        is_line=True,
     ),
     KeyState.MISSING: Notice(
         "danger",

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from app.ui import theme
-from app.ui.controls import FlowRow, button, identify, label, on_click, restyle, set_visible_text
+from app.ui.controls import FlowRow, button, identify, label, on_click, restyle, set_visible_text, tab_after
 from app.ui.icons import Shape
 from app.ui.notice import ALARM, Notice
 
@@ -84,7 +84,10 @@ class Banner(QFrame):
         self._line.setContentsMargins(theme.px(16), above, theme.px(16), above)
         where = Qt.AlignmentFlag.AlignVCenter if is_line else Qt.AlignmentFlag.AlignTop
         self._line.setAlignment(self._shape, where)
-        (self._line if is_line else self._column).addWidget(self._row)
+        if is_line:
+            self._line.addWidget(self._row, 0, where)
+        else:
+            self._column.addWidget(self._row)
 
     def _show_buttons(self, actions: frozenset[str]) -> None:
         # A button is made when it is first needed: the window should not wait for all of them.
@@ -106,3 +109,4 @@ class Banner(QFrame):
         for name in self._offered:
             if name in self._buttons:
                 self._row.flow.addWidget(self._buttons[name])
+        tab_after(self, (self._buttons[name] for name in self._offered if name in self._buttons))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
-from app.ui.controls import FlowRow, button, caption
+from app.ui.controls import FlowRow, button, caption, tab_after
 from app.ui.icons import icon
 
 
@@ -48,6 +48,7 @@ class Chips(FlowRow):
             chip.clicked.connect(lambda _checked=False, key=key: self._toggle(key))
             self.flow.addWidget(chip)
             self._chips[key] = chip
+        tab_after(self, self._chips.values())
 
     def _toggle(self, key: str) -> None:
         if key not in self._chosen:

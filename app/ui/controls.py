@@ -5,7 +5,7 @@ Main thread. Labels are plain text always, so that what a patient or a service i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QPainter
@@ -81,6 +81,16 @@ def caption(name: str) -> str:
 def on_click(source: QPushButton, do: Callable[[], None]) -> None:
     """Call ``do`` when the button is pressed, without Qt's own argument."""
     source.clicked.connect(lambda _checked=False: do())
+
+
+def tab_after(before: QWidget, parts: Iterable[QWidget]) -> None:
+    """Let the Tab key reach these in their order where ``before`` stands; what is made late would come last."""
+    policy, at = before.focusPolicy(), before
+    before.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # Qt puts nothing behind what takes no keyboard itself.
+    for part in parts:
+        QWidget.setTabOrder(at, part)
+        at = part
+    before.setFocusPolicy(policy)
 
 
 def set_visible_text(target: QLabel, text: str) -> None:

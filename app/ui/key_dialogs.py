@@ -160,11 +160,7 @@ class RecoveryCodeDialog(QDialog):
         super().__init__(parent)
         self._post = post
         column = furnish(self, "recovery-dialog", self.tr("Note the recovery code"), 560)
-        column.addWidget(
-            label(self.tr("If the system's keychain is lost, this code alone opens the visits on this computer. "
-                          "Write it down and keep it where only you find it, not in the computer. It is shown once."),
-                  wrap=True)
-        )  # fmt: skip
+        column.addWidget(label(_why_note_it(view), wrap=True))
         self._code = label(view.keys.recovery_code, "heading", wrap=True)
         identify(self._code, "recovery-code", self.tr("Recovery code"))
         self._code.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
@@ -196,6 +192,16 @@ class RecoveryCodeDialog(QDialog):
     def _end(self) -> None:
         self._post(RecoveryCodeNoted())
         self.accept()
+
+
+def _why_note_it(view: AppView) -> str:
+    is_chosen = view.keys.state is KeyState.PASSPHRASE
+    lost = tr("the passphrase is forgotten") if is_chosen else tr("the system's keychain is lost")
+    why = tr(
+        "If {lost}, this code alone opens the visits on this computer. Write it down and keep it where only you find "
+        "it, not in the computer. It is shown once."
+    )
+    return why.format(lost=lost)
 
 
 def ask_begin_new_store(parent: QWidget, post: Post) -> QWidget:

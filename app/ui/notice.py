@@ -22,7 +22,7 @@ class Notice:
     detail: str = ""
     actions: frozenset[str] = frozenset()
     is_line: bool = False
-    """No more than a line, with its button behind it: what can wait takes no room from what is being done."""
+    """Its buttons stand behind it: what can wait takes little room from what is being done."""
 
 
 DISK = frozenset({ProblemKind.DISK_FULL, ProblemKind.DISK_FAILED})

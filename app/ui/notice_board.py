@@ -75,14 +75,14 @@ class NoticeBoard(QWidget):
 
     def _session_actions(self) -> dict[str, Action]:
         now, send = self._clock, self._send
-        stop = self.tr("S&top and make notes")
+        stop = self.tr("Stop and &make notes")
         return {
             "Resume": Action(self.tr("Resume recordin&g"), "banner-resume", lambda: send(Resume(now()))),
             "Finish": Action(self.tr("&Finish"), "banner-finish", lambda: send(Stop(now()))),
             "Stop": Action(stop, "banner-stop", lambda: send(Stop(now()))),
-            "TryNow": Action(self.tr("Try &now"), "try-now", lambda: send(TryNow())),
-            "CheckAgain": Action(self.tr("Chec&k again"), "check-again", lambda: send(CheckAgain())),
-            "SendAgain": Action(self.tr("Send as a new sessio&n"), "send-again", lambda: send(SendAgain(now()))),
+            "TryNow": Action(self.tr("Tr&y now"), "try-now", lambda: send(TryNow())),
+            "CheckAgain": Action(self.tr("Ch&eck again"), "check-again", lambda: send(CheckAgain())),
+            "SendAgain": Action(self.tr("Send as a new sess&ion"), "send-again", lambda: send(SendAgain(now()))),
             "ChooseMicrophone": Action(
                 self.tr("Choose another &microphone…"), "choose-microphone", self.microphone_asked.emit
             ),
@@ -92,7 +92,7 @@ class NoticeBoard(QWidget):
     def _app_actions(self) -> dict[str, Action]:
         return {
             "ShowLive": Action(self.tr("Sho&w the visit"), "show-live", self.live_asked.emit),
-            "LookAtStored": Action(self.tr("What is &stored here…"), "look-at-stored", self._dialogs.look_at_stored),
+            "LookAtStored": Action(self.tr("&What is stored here…"), "look-at-stored", self._dialogs.look_at_stored),
         }
 
     def _keys_actions(self) -> dict[str, Action]:
@@ -102,8 +102,8 @@ class NoticeBoard(QWidget):
             "AskKeystoreAgain": Action(
                 self.tr("Try a&gain"), "ask-keystore-again", lambda: self._post(AskKeystoreAgain())
             ),
-            "SetPassphrase": Action(self.tr("Set a &passphrase…"), "set-passphrase", dialogs.set_passphrase),
-            "ShowRecoveryCode": Action(self.tr("S&how the code…"), "show-recovery-code", dialogs.show_recovery_code),
+            "SetPassphrase": Action(self.tr("Set &a passphrase…"), "set-passphrase", dialogs.set_passphrase),
+            "ShowRecoveryCode": Action(self.tr("Show the c&ode…"), "show-recovery-code", dialogs.show_recovery_code),
             "BeginNewStore": Action(self.tr("&Begin with a new key…"), "begin-new-store", dialogs.begin_new_store),
         }
 
@@ -138,8 +138,10 @@ class NoticeBoard(QWidget):
         self._undo.show_session(discarded, now)
         self._banner.render(notice_for_session(view, session, now) if session is not None else None)
         keys = self._keys_notice(now)
-        self._keys_banner.render(keys)
-        self._app_banner.render(self._app_notice(keys, now))
+        told = self._app_notice(keys, now)
+        # What can wait is not said beside what cannot: the page needs its room.
+        self._keys_banner.render(keys if told is None or keys is None or keys.tone != "info" else None)
+        self._app_banner.render(told)
         self._call(now)
         passing = (discarded, self._waiting_since, self._fetched_at, self._changed_at)
         is_counting = any(each is not None for each in passing)

@@ -110,7 +110,7 @@ class ReadyPage(QFrame):
         self._record = button(self.tr("&Record"), "record", "record", "record")
         self._record.setToolTip(self.tr("Begin recording (Space or Ctrl+R)"))
         on_click(self._record, self.record)
-        self._practise = button(self.tr("Practise with a &sample consultation"), "practise", "quiet", "practise")
+        self._practise = button(self.tr("&Practise with a sample consultation"), "practise", "quiet", "practise")
         on_click(self._practise, self.practise)
         self._refresh = button(self.tr("&Look again"), "refresh-microphones", "quiet", "refresh")
         on_click(self._refresh, lambda: self._post(ListMicrophones()))
@@ -291,7 +291,11 @@ class ReadyPage(QFrame):
         is_free = view.live is None
         has_microphone = bool(view.microphones) or not view.microphones_listed
         can_keep = not view.storage.refusal
-        self._record.setEnabled(is_free and has_microphone and can_keep)
+        can_record = is_free and has_microphone and can_keep
+        if self._record.hasFocus() and not can_record:
+            # Left to itself the keyboard would go on to some note's chip, and a stray Space would switch that.
+            self._label.setFocus()
+        self._record.setEnabled(can_record)
         self._practise.setEnabled(is_free and can_keep)
         self._test.setEnabled(is_free and bool(view.microphones))
         self._hint.setText(self._hint_text(is_free=is_free, has_microphone=has_microphone, can_keep=can_keep))

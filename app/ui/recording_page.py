@@ -73,7 +73,7 @@ class RecordingPage(QFrame):
         self._resume = button(self.tr("R&esume"), "resume", "primary", "resume")
         self._stop = button(self.tr("S&top and make notes"), "stop", "primary", "stop")
         self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")
-        self._change = button(self.tr("C&hange…"), "change-microphone", "quiet", "chevron-down")
+        self._change = button(self.tr("&Change…"), "change-microphone", "quiet", "chevron-down")
         self._change.setToolTip(self.tr("Record with another microphone"))
         on_click(self._change, self.choose_microphone)
         self._pause.setToolTip(self.tr("Capture nothing until you resume (Space or F9)"))

@@ -85,7 +85,7 @@ class ResultPage(QFrame):
         self._another = button(self.tr("Another n&ote"), "another-note", "quiet", "plus")
         self._menu = QMenu(self._another)
         self._another.setMenu(self._menu)
-        self._reviewed = button(self.tr("Mark as re&viewed"), "mark-reviewed", "", "check")
+        self._reviewed = button(self.tr("Mark as revie&wed"), "mark-reviewed", "", "check")
         self._reviewed.setToolTip(self.tr("You have checked the notes; the audio has served its purpose"))
         on_click(self._reviewed, self._mark_reviewed)
         self._discard = button(self.tr("Disc&ard…"), "discard", "danger", "discard")

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRect, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QItemSelection,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import (
     QFrame,
@@ -265,7 +274,8 @@ class SessionList(QFrame):
         self._view.setMouseTracking(True)
         self._view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self._view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._view.selectionModel().currentChanged.connect(self._on_current)
+        # Not what is current: the Tab key alone makes the first row that, and whoever passes by chooses nothing.
+        self._view.selectionModel().selectionChanged.connect(self._on_selected)
         column = QVBoxLayout(self)
         column.setContentsMargins(theme.px(8), theme.px(12), theme.px(8), theme.px(8))
         column.setSpacing(theme.px(8))
@@ -288,9 +298,9 @@ class SessionList(QFrame):
         self._empty.setVisible(self._model.rowCount() == 0)
         set_visible_text(self._sealed, _sealed_text(view.keys))
 
-    def _on_current(self, current: QModelIndex) -> None:
-        if current.isValid() and not self._is_rendering:
-            session_id = self._model.row_at(current).session_id
+    def _on_selected(self, selected: QItemSelection) -> None:
+        if selected.indexes() and not self._is_rendering:
+            session_id = self._model.row_at(selected.indexes()[0]).session_id
             if session_id is not None:
                 self.session_chosen.emit(session_id)
 

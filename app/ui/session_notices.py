@@ -40,8 +40,8 @@ def notice_for_session(view: AppView, session: SessionView, now: float) -> Notic
 def _while_live(view: AppView, session: SessionView) -> Iterator[Notice | None]:
     if session.phase.is_live:
         yield _recovered(session)
-        yield _nothing_heard(session)
         yield _disk_refuses(session)
+        yield _nothing_heard(session)
         yield _disk_nearly_full(view)
         yield _other_microphone(view, session)
 

@@ -40,7 +40,7 @@ class UndoBar(QFrame):
         self._session: SessionId | None = None
         self._text = label(role="strong", wrap=True)
         identify(self._text, "undo-text")
-        self._undo = button(self.tr("&Have it back"), "undo-discard", "", "undo")
+        self._undo = button(self.tr("Have it &back"), "undo-discard", "", "undo")
         on_click(self._undo, lambda: undo(self._session) if self._session is not None else None)
         row = QHBoxLayout(self)
         row.setContentsMargins(theme.px(16), theme.px(8), theme.px(16), theme.px(8))

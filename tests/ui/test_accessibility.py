@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAccessible
+from PySide6.QtGui import QAccessible, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QApplication,
     QComboBox,
+    QDialog,
     QHeaderView,
     QLineEdit,
     QPlainTextEdit,
@@ -20,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from tests.ui.desk import Desk
-from tests.ui.samples import STATES
+from tests.ui.samples import DIALOGS, STATES
 
 CONTROLS = (QAbstractButton, QLineEdit, QComboBox, QAbstractItemView, QTextEdit, QPlainTextEdit)
 
@@ -95,3 +98,66 @@ def test_no_part_of_the_window_ever_stands_alone(desk: Desk) -> None:
         desk.show(state)
         others = [each for each in QApplication.topLevelWidgets() if each is not desk.window]
         assert [each for each in others if each.windowType() not in meant] == [], state
+
+
+def letters(texts: Iterable[str]) -> list[str]:
+    """The letters that are underlined."""
+    found = (QKeySequence.mnemonic(text).toString() for text in texts)
+    return sorted(filter(None, found))
+
+
+def pressable(widget: QWidget) -> list[str]:
+    return [each.text() for each in widget.findChildren(QAbstractButton) if each.isVisible() and each.isEnabled()]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_letter_means_one_thing(desk: Desk, state: str) -> None:
+    desk.show(state)
+    QApplication.processEvents()
+    menus = [action.text() for action in desk.window.menuBar().actions()]
+    found = letters([*menus, *pressable(desk.window)])
+    assert found
+    assert len(found) == len(set(found)), found
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+@pytest.mark.qt_log_ignore("This plugin does not support", extend=True)
+def test_each_letter_means_one_thing_in_a_dialog(desk: Desk, name: str) -> None:
+    before, opening, after = DIALOGS[name]
+    desk.window.render(before)
+    getattr(desk.window.dialogs, opening)()
+    desk.window.render(after)
+    found = letters(pressable(desk.window.findChildren(QDialog)[0]))
+    assert len(found) == len(set(found)), found
+
+
+def walk(desk: Desk) -> list[str]:
+    """Where the Tab key leads, once round."""
+    desk.window.activateWindow()
+    QApplication.processEvents()
+    reached: list[str] = []
+    while (focused := desk.window.focusWidget()) is not None and focused.objectName() not in reached:
+        reached.append(focused.objectName())
+        QTest.keyClick(focused, Qt.Key.Key_Tab)
+    return reached
+
+
+def test_tab_leads_through_the_page_as_it_is_read(desk: Desk) -> None:
+    desk.show("keys-locked")
+    reached = walk(desk)
+    as_read = ("session-list", "unlock", "ask-keystore-again", "patient-label", "mode-consultation", "template-soap",
+               "language-en", "output-language", "microphone")  # fmt: skip
+    places = [reached.index(name) for name in as_read]
+    assert places == sorted(places)
+
+
+def test_whoever_passes_the_list_with_tab_chooses_no_visit_and_with_the_arrows_does(desk: Desk) -> None:
+    desk.show("ready")
+    assert "patient-label" in walk(desk)
+    assert desk.is_shown("record")
+    listed = desk.find(QAbstractItemView, "session-list")
+    listed.setFocus()
+    assert desk.is_shown("record")
+    QTest.keyClick(listed, Qt.Key.Key_Down)
+    QTest.keyClick(listed, Qt.Key.Key_Down)
+    assert not desk.is_shown("record")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QMenu, QPushButton
+from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QLabel, QLineEdit, QMenu, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.core.events import Resume, SendAgain, SessionId, Stop
@@ -334,3 +334,35 @@ def test_the_keychain_can_be_asked_again(desk: Desk) -> None:
 def test_the_status_line_tells_the_key_by_word_and_shape(desk: Desk, state: KeyState) -> None:
     desk.window.render(view(keys=KeysView(state)))
     assert desk.find(QLabel, "status-keys").text()
+
+
+def test_a_disk_that_takes_nothing_is_graver_than_a_silent_microphone(desk: Desk) -> None:
+    desk.window.render(view(replace(RECORDING, sound="no-sound", problem=Problem(ProblemKind.DISK_WAITING))))
+    assert "The disk does not take the recording" in told(desk)
+
+
+def test_where_nothing_can_be_kept_nothing_is_said_of_the_key_to_it(desk: Desk) -> None:
+    unsafe = StorageView(refusal="read-only", folder="/srv/visits")
+    keys = KeysView(KeyState.SESSION_ONLY)
+    desk.window.render(view(storage=unsafe, keys=keys, problem=Problem(ProblemKind.FOLDER_UNSAFE, "EROFS")))
+    assert told(desk, "app-banner").startswith("You cannot record now")
+    assert not desk.is_shown("keys-banner")
+    assert desk.find(QLineEdit, "patient-label").hasFocus()
+
+
+def test_the_recovery_code_waits_while_graver_things_are_said(desk: Desk) -> None:
+    waiting = STATES["keys-recovery-code"][0]
+    desk.window.render(waiting)
+    assert desk.is_shown("show-recovery-code")
+    desk.window.render(replace(waiting, storage=StorageView(600.0, is_low=True, is_critical=True, folder="/srv")))
+    assert desk.is_shown("look-at-stored")
+    assert not desk.is_shown("show-recovery-code")
+
+
+@pytest.mark.parametrize(("state", "words"), [(KeyState.PASSPHRASE, "passphrase"), (KeyState.PROTECTED, "keychain")])
+def test_the_recovery_code_is_explained_by_what_guards_the_key(desk: Desk, state: KeyState, words: str) -> None:
+    desk.window.render(replace(STATES["keys-recovery-code"][0], keys=KeysView(state, recovery_code="ABCD-EFGH")))
+    assert words in told(desk, "keys-banner")
+    click(desk, "show-recovery-code")
+    dialog = desk.window.findChildren(QDialog, "recovery-dialog")[0]
+    assert any(f"{words} is" in each.text() for each in dialog.findChildren(QLabel))
