@@ -63,6 +63,7 @@ def test_discovery_is_looked_for_in_three_places_and_its_absence_is_not_fatal() 
     ]
 
 
+@pytest.mark.fault("X12")
 @pytest.mark.parametrize("said", ["9.0", "v2", "2"])
 def test_a_service_of_another_protocol_is_refused_in_words_and_gets_no_session(said: str) -> None:
     script = Script(ok({"protocol": "x", "protocol_version": said, "supported_versions": [said, "3.1"]}))
