@@ -76,6 +76,8 @@ _BEHIND_THE_REST = (CaptureLost, Resume, Stop, SendAgain)
 """What counts on all that was captured being in chunks."""
 _PAGE = 200
 _SEEN, _ERASING = "newest time seen", "being erased"
+_SIGN_IN = "sign in again"
+_SIGN_IN_AGAIN_SECONDS = 300.0
 _CUT = "cut again"
 _CUT_AGAIN_SECONDS = 30.0
 _BRINGS_WORK = (SendAgain, CheckAgain, MakeNote)
@@ -401,6 +403,9 @@ class Sessions:
         renews = self._connections.on_refused_sign_in
         if not (is_refused and renews(service_id, session_id, sent, generation)):
             self.handle(session_id, sent.answered(fact))
+        if is_refused:  # It may have been the service's own trouble; whoever signs in anew need not wait.
+            again = partial(self._try_now, service_id)
+            self._loop.set_timer((service_id, _SIGN_IN), _SIGN_IN_AGAIN_SECONDS, again)
         if is_well_again:
             self._hasten(service_id)
 

@@ -580,3 +580,16 @@ def test_what_was_recorded_before_a_passphrase_was_set_is_there_at_the_next_star
     assert locked.sessions == ()
     desk.wish(UnlockWith("a long passphrase"))
     assert desk.completed(visit).transcript
+
+
+def test_a_sign_in_that_is_refused_for_a_while_is_tried_again_without_anybody(desk: Desk) -> None:
+    desk.switch_on()
+    visit, microphone = desk.record()
+    microphone.speak(SPOKEN)
+    desk.server.refusal = ProblemKind.NOT_SIGNED_IN
+    desk.intend(visit, Stop(0.0))
+    desk.session(visit, lambda s: s.problem and s.problem.kind is ProblemKind.NOT_SIGNED_IN)
+    desk.server.let_go()
+    desk.let_pass(301.0)
+    desk.completed(visit)
+    assert_heard(desk, visit, SPOKEN)
