@@ -105,7 +105,7 @@ class Keyring:
 
     def close(self) -> None:
         self.end()
-        self._bus.kill()
+        self._bus.terminate()  # It takes its socket with it.
         self._bus.communicate()
 
 
