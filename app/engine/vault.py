@@ -51,12 +51,21 @@ class Vault:
 
     def begin(self) -> None:
         """Open what needs no key, and ask for it. To be called first, on the engine's thread."""
-        self.keys = Keys(self._places.keys, self._world.wall_clock)
+        self.keys = self._open_keys()
         if not self._places.keys.exists():  # It may be gone while what it guards is not.
             self.keys.expect(sealed_to(self._places.sessions))
         self.library = Library.open(None, None)
         self._open_audit()
         self.ask()
+
+    def _open_keys(self) -> Keys:
+        try:
+            return Keys(self._places.keys, self._world.wall_clock)
+        except OSError as error:
+            # What it guards must not get another key, and a visit must be recorded all the same: with a key that
+            # cannot be written anywhere, and so is in memory alone.
+            self._loop.report(Problem(ProblemKind.FOLDER_UNSAFE, disk_problem(error).detail))
+            return Keys(self._places.home / "unreadable" / "keys.json", self._world.wall_clock)
 
     def _open_audit(self) -> None:
         try:

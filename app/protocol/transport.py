@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class _BoundedStream(httpcore.NetworkStream):
             self._stream.write(piece, _within(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
+        # Closing alone wakes nobody who reads on another thread: he would wait on for the whole of his patience.
+        raw = self._stream.get_extra_info("socket")
+        with suppress(OSError, AttributeError):
+            socket.socket.shutdown(raw, socket.SHUT_RDWR)
         self._stream.close()
 
     def start_tls(

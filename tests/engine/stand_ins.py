@@ -308,10 +308,13 @@ class Views:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._newest: AppView | None = None
+        self.count = 0
+        """How many there were."""
 
     def publish(self, view: AppView) -> None:
         with self._changed:
             self._newest = view
+            self.count += 1
             self._changed.notify_all()
 
     def until(self, is_so: Callable[[AppView], object]) -> AppView:
@@ -441,7 +444,9 @@ class Desk:
     def let_pass(self, seconds: float) -> None:
         """Time goes by at once."""
         self._passed_seconds += seconds
+        before = self.views.count
         self.intend(SessionId("nobody's"), TryNow())  # The engine looks at the clock when it is woken.
+        self.views.until(lambda _: self.views.count > before)
 
     def session(self, session_id: SessionId, is_so: Callable[[SessionView], object]) -> SessionView:
         """The session once it is so."""

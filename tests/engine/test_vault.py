@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from app.core.events import SessionId, Stop
+from app.core.problems import ProblemKind
 from app.core.views import (
     AskKeystoreAgain,
     BeginNewStore,
@@ -191,3 +192,16 @@ def test_a_new_store_begins_beside_the_lost_one_which_a_code_still_opens(desk: D
     assert len(list(desk.places.home.glob("library-*.db"))) == 2
     desk.wish(UnlockWith(code))
     desk.completed(old)
+
+
+def test_a_key_file_that_cannot_be_read_gets_no_other_key_and_stops_no_recording(desk: Desk) -> None:
+    desk.places.keys.mkdir()  # Reading it is refused, whoever asks.
+    desk.switch_on()
+    told = desk.views.until(lambda v: v.problem and v.keys.state is KeyState.SESSION_ONLY)
+    assert told.problem
+    assert told.problem.kind is ProblemKind.FOLDER_UNSAFE
+    visit, microphone = desk.record()
+    microphone.speak(tone(3.0))
+    desk.intend(visit, Stop(0.0))
+    desk.completed(visit)
+    assert list(desk.places.keys.iterdir()) == []

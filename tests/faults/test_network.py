@@ -72,7 +72,7 @@ def test_a_network_that_is_gone_for_an_hour_costs_nothing(afar: FaultDesk, proxy
     kept = assert_delivered_as_one(afar, scribe, session_id)
     first_times = list(dict.fromkeys(index for index, _ in kept.uploads))
     backwards = sum(later < earlier for earlier, later in pairwise(first_times))
-    assert backwards <= 2, "in order, save for the two that were on their way when the network came back"
+    assert backwards <= 4, "in order, save for the few that were on their way or waited for their turn"
 
 
 @pytest.mark.fault("N3")

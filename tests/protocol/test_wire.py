@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -144,6 +146,22 @@ def test_nobody_listening_is_unreachable() -> None:
     client = ScribeClient(f"http://127.0.0.1:{port}/v1", TOKEN)
     assert kind_of(client.discover) is Kind.UNREACHABLE
     client.close()
+
+
+def test_who_waits_for_an_answer_is_woken_when_the_client_is_closed() -> None:
+    is_asked, is_over = threading.Event(), threading.Event()
+
+    def think(_: socket.socket) -> None:
+        is_asked.set()
+        is_over.wait(30)
+
+    with RawServer(think) as server, ThreadPoolExecutor(1) as waiting:
+        client = ScribeClient(server.url, TOKEN)
+        kind = waiting.submit(kind_of, lambda: client.status(SESSION))
+        assert is_asked.wait(10)
+        client.close()
+        assert kind.result(10) is Kind.UNREACHABLE
+        is_over.set()
 
 
 def test_another_origin_is_refused_before_a_byte_is_sent() -> None:
