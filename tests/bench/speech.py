@@ -113,7 +113,7 @@ def _chunks(reading: _Reading, media_type: str) -> list[bytes]:
     """The files that would be sent."""
     chunks = _Chunks()
     seal_samples(
-        reading.samples.astype("<i2").tobytes(),
+        [reading.samples.astype("<i2").tobytes()],
         first_chunk=0,
         first_sample=0,
         media_type=media_type,
