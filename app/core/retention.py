@@ -25,6 +25,8 @@ from app.core.views import Phase, SessionView
 
 _DAY_SECONDS: Final = 86_400.0
 _LONGEST_STEP_SECONDS: Final = 36 * 3600.0
+_EARLIEST: Final = 1_577_836_800.0
+"""The beginning of 2020: no visit was recorded before."""
 _CORRECTION_SECONDS: Final = 300.0
 """How far a clock may be set back without a doubt: what time servers correct."""
 _STEADY_SECONDS: Final = 3600.0
@@ -78,7 +80,8 @@ def audio_until(view: SessionView, keep_audio_days: float) -> float | None:
     """When the recording is deleted; None while nobody can say, and when it is gone."""
     if not (view.has_audio and view.chunks_sealed and is_delivered(view) and is_settled(view)):
         return None
-    by_age = None if view.ended_at is None else view.ended_at + keep_audio_days * _DAY_SECONDS
+    ended_at = _ended_at(view)
+    by_age = None if ended_at is None else ended_at + keep_audio_days * _DAY_SECONDS
     return min((at for at in (view.reviewed_at, by_age) if at is not None), default=None)
 
 
@@ -86,9 +89,18 @@ def notes_until(view: SessionView, keep_notes_days: float) -> float | None:
     """When all of a session is deleted; None where it stays until somebody deletes it. 0 days are for ever."""
     is_empty = view.phase is Phase.FAILED and view.chunks_sealed == 0
     is_safe = is_empty or (is_settled(view) and is_delivered(view))
-    if keep_notes_days <= 0 or view.ended_at is None or not is_safe:
+    ended_at = _ended_at(view)
+    if keep_notes_days <= 0 or ended_at is None or not is_safe:
         return None
-    return view.ended_at + keep_notes_days * _DAY_SECONDS
+    return ended_at + keep_notes_days * _DAY_SECONDS
+
+
+def _ended_at(view: SessionView) -> float | None:
+    """When a visit was over; None where the clock cannot have been right, and so nothing is known of its age."""
+    if view.ended_at is None:
+        return None
+    latest = max(view.ended_at, view.started_at or 0.0)
+    return latest if latest >= _EARLIEST else None
 
 
 def due(views: Iterable[SessionView], settings: Settings, now: float, seen: SeenTime) -> Due:

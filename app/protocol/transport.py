@@ -40,8 +40,11 @@ def _within(timeout: float | None, late: type[Exception]) -> float | None:
 class _BoundedStream(httpcore.NetworkStream):
     """A connection on which no read or write outlives the exchange's deadline, not even of headers in drips."""
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, opened: set[_BoundedStream]) -> None:
+        """``opened`` holds all connections that are not closed yet, and this one from now on."""
         self._stream = stream
+        self._opened = opened
+        opened.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, _within(timeout, httpcore.ReadTimeout))
@@ -57,18 +60,24 @@ class _BoundedStream(httpcore.NetworkStream):
         with suppress(OSError, AttributeError):
             socket.socket.shutdown(raw, socket.SHUT_RDWR)
         self._stream.close()
+        self._opened.discard(self)
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         within = _within(timeout, httpcore.ConnectTimeout)
-        return _BoundedStream(self._stream.start_tls(ssl_context, server_hostname, within))
+        stream = self._stream.start_tls(ssl_context, server_hostname, within)
+        self._opened.discard(self)  # The connection is that one's now.
+        return _BoundedStream(stream, self._opened)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
 class _BoundedBackend(httpcore.SyncBackend):
+    def __init__(self) -> None:
+        self.opened: set[_BoundedStream] = set()
+
     def connect_tcp(
         self,
         host: str,
@@ -78,7 +87,7 @@ class _BoundedBackend(httpcore.SyncBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         within = _within(timeout, httpcore.ConnectTimeout)
-        return _BoundedStream(super().connect_tcp(host, port, within, local_address, socket_options))
+        return _BoundedStream(super().connect_tcp(host, port, within, local_address, socket_options), self.opened)
 
 
 class BoundedTransport(httpx.HTTPTransport):
@@ -86,15 +95,22 @@ class BoundedTransport(httpx.HTTPTransport):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(verify=context, trust_env=False)
+        self._backend = _BoundedBackend()
         # WORKAROUND: httpx has no argument for httpcore's documented network backend
         # (https://www.encode.io/httpcore/network-backends/), and its own time-outs start afresh with each byte.
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
             max_connections=None,
             keepalive_expiry=_KEEPALIVE_SECONDS,
-            network_backend=_BoundedBackend(),
+            network_backend=self._backend,
             socket_options=list(_watchful()),
         )
+
+    def close(self) -> None:
+        """Close all connections, also one that was being made when the pool was closed, which it forgets."""
+        super().close()
+        for stream in list(self._backend.opened):
+            stream.close()
 
 
 def _watchful() -> Iterator[tuple[int, int, int]]:

@@ -91,7 +91,7 @@ def test_a_clock_that_jumps_deletes_nothing_for_an_hour(jump: float) -> None:
     now = ENDED + 8 * DAY
     seen = SeenTime(now).then(now + 60)
     assert due([DONE], WEEK, now + 60, seen) == Due(audio=(DONE.id,))
-    old = replace(DONE, ended_at=-1e9)
+    old = replace(DONE, ended_at=1_580_000_000.0)
     jumped = seen.then(now + jump)
     assert due([old], WEEK, now + jump, jumped) == Due()
     for minute in range(59):
@@ -115,3 +115,15 @@ def test_steps_in_which_nobody_looked_are_no_steady_time() -> None:
 
 def test_a_night_switched_off_and_a_corrected_second_are_no_jumps() -> None:
     assert STEADY.then(ENDED + 14 * HOUR).then(ENDED + 14 * HOUR - 2).is_believed
+
+
+def test_a_visit_that_ended_before_its_time_by_a_clock_that_was_wrong_is_no_older_than_its_start() -> None:
+    set_back = replace(DONE, started_at=ENDED, ended_at=600.0)
+    assert audio_until(set_back, 7.0) == ENDED + 7 * DAY
+
+
+def test_of_a_visit_recorded_in_1970_nobody_knows_the_age() -> None:
+    view = replace(DONE, started_at=0.0, ended_at=600.0)
+    assert audio_until(view, 7.0) is None
+    assert notes_until(view, 30.0) is None
+    assert audio_until(replace(view, reviewed_at=ENDED), 7.0) == ENDED
