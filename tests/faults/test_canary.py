@@ -86,12 +86,12 @@ class Places:
         assert not hits, "in clear: " + "; ".join(f"{h.path} holds {h.canary!r} as {h.guise}" for h in hits[:10])
 
 
-@pytest.fixture
 def _no_files(folder: str, names: list[str]) -> list[str]:
     """What cannot be copied, and holds nothing: sockets."""
     return [name for name in names if (Path(folder) / name).is_socket()]
 
 
+@pytest.fixture
 def places(home: Path, temp: Path, tmp_path: Path) -> Places:
     return Places(home, temp, tmp_path)
 
